@@ -1,0 +1,173 @@
+-- What exists: divisions, grids, people, places, devices and their credentials (room devices/).
+-- "Who had which handset, which grid, which shift" are rows with a validity interval [valid_from, valid_to).
+
+CREATE TABLE divisions (
+    code    text PRIMARY KEY CHECK (code ~ '^[0-9]{2,12}$'),
+    name    text NOT NULL,
+    name_en text,
+    kind    text NOT NULL CHECK (kind IN ('province', 'city', 'district', 'street', 'township', 'community', 'village'))
+);
+
+CREATE TABLE grids (
+    code     text PRIMARY KEY CHECK (code ~ '^[0-9]{15}$'),
+    name     text NOT NULL,
+    kind     text NOT NULL CHECK (kind IN ('urban', 'rural')),
+    polygon  jsonb NOT NULL,             -- GeoJSON Polygon or MultiPolygon, WGS-84, lon before lat
+    min_lat  double precision NOT NULL,
+    min_lon  double precision NOT NULL,
+    max_lat  double precision NOT NULL,
+    max_lon  double precision NOT NULL,
+    households integer,
+    residents  integer
+);
+
+CREATE TABLE departments (
+    id   text PRIMARY KEY,
+    name text NOT NULL
+);
+
+CREATE TABLE components (
+    id         text PRIMARY KEY,
+    kind       text NOT NULL,
+    name       text,
+    lat        double precision NOT NULL,
+    lon        double precision NOT NULL,
+    grid       text REFERENCES grids,
+    department text REFERENCES departments
+);
+CREATE INDEX components_grid ON components (grid);
+
+-- kind work: standing still here is work (TRK-07); checkpoint: 必到点, reached within radius_m for dwell_s.
+CREATE TABLE places (
+    id       text PRIMARY KEY,
+    grid     text NOT NULL REFERENCES grids,
+    kind     text NOT NULL CHECK (kind IN ('work', 'checkpoint')),
+    name     text NOT NULL,
+    lat      double precision NOT NULL,
+    lon      double precision NOT NULL,
+    radius_m real NOT NULL CHECK (radius_m > 0),
+    dwell_s  integer NOT NULL DEFAULT 0 CHECK (dwell_s >= 0),
+    ordinal  integer
+);
+CREATE INDEX places_grid ON places (grid);
+
+CREATE TABLE roads (
+    id   text PRIMARY KEY,
+    grid text NOT NULL REFERENCES grids,
+    name text,
+    line jsonb NOT NULL                  -- GeoJSON LineString, WGS-84
+);
+CREATE INDEX roads_grid ON roads (grid);
+
+CREATE TABLE workers (
+    id         text PRIMARY KEY,
+    name       text NOT NULL,
+    phone      text,
+    team       text,
+    retired_at timestamptz
+);
+
+CREATE TABLE worker_grids (
+    worker     text NOT NULL REFERENCES workers,
+    grid       text NOT NULL REFERENCES grids,
+    valid_from timestamptz NOT NULL,
+    valid_to   timestamptz CHECK (valid_to > valid_from),
+    PRIMARY KEY (worker, grid, valid_from)
+);
+CREATE INDEX worker_grids_grid ON worker_grids (grid);
+
+-- Weekly plan in site time; weekday 1 = Monday … 7; ends_at at or before starts_at means the next day.
+CREATE TABLE shift_plans (
+    worker     text NOT NULL REFERENCES workers,
+    weekday    smallint NOT NULL CHECK (weekday BETWEEN 1 AND 7),
+    starts_at  time NOT NULL,
+    ends_at    time NOT NULL,
+    valid_from date NOT NULL,
+    valid_to   date CHECK (valid_to > valid_from),
+    PRIMARY KEY (worker, weekday, starts_at, valid_from)
+);
+
+-- A day that differs from the plan: off (no times) or other times, several rows for several shifts that day.
+CREATE TABLE shift_exceptions (
+    worker    text NOT NULL REFERENCES workers,
+    day       date NOT NULL,
+    kind      text NOT NULL CHECK (kind IN ('off', 'shift')),
+    starts_at time,
+    ends_at   time,
+    reason    text,
+    CHECK ((kind = 'off') = (starts_at IS NULL) AND (starts_at IS NULL) = (ends_at IS NULL))
+);
+CREATE UNIQUE INDEX shift_exceptions_key ON shift_exceptions (worker, day, coalesce(starts_at, '00:00'));
+
+-- Every device; `key` is the short surrogate that fact rows carry.
+CREATE TABLE devices (
+    key        integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id         text NOT NULL UNIQUE CHECK (id ~ '^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$'),
+    kind       text NOT NULL CHECK (kind IN ('handset', 'terminal', 'camera')),
+    name       text,
+    model      text,
+    datum      text NOT NULL DEFAULT 'wgs84' CHECK (datum IN ('wgs84', 'gcj02', 'bd09')),
+    url        text,                     -- cameras: RTSP address without credentials
+    settings   jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    retired_at timestamptz
+);
+
+-- Where a device stands (terminals, cameras) or whose it is (handsets), for an interval.
+CREATE TABLE device_sites (
+    device     integer NOT NULL REFERENCES devices,
+    grid       text NOT NULL REFERENCES grids,
+    lat        double precision,
+    lon        double precision,
+    valid_from timestamptz NOT NULL,
+    valid_to   timestamptz CHECK (valid_to > valid_from),
+    PRIMARY KEY (device, valid_from)
+);
+CREATE INDEX device_sites_grid ON device_sites (grid);
+
+CREATE TABLE handset_workers (
+    handset    integer NOT NULL REFERENCES devices,
+    worker     text NOT NULL REFERENCES workers,
+    valid_from timestamptz NOT NULL,
+    valid_to   timestamptz CHECK (valid_to > valid_from),
+    PRIMARY KEY (handset, valid_from)
+);
+CREATE INDEX handset_workers_worker ON handset_workers (worker);
+
+-- 256 random bits a device, only their SHA-256 kept. At most one not revoked row a device.
+CREATE TABLE credentials (
+    device       integer NOT NULL REFERENCES devices,
+    token_sha256 bytea NOT NULL UNIQUE CHECK (length(token_sha256) = 32),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    revoked_at   timestamptz
+);
+CREATE UNIQUE INDEX credentials_valid ON credentials (device) WHERE revoked_at IS NULL;
+
+-- Last sign of life, written in bulk every few seconds by the collectors; facts stay the truth.
+CREATE TABLE presence (
+    device      integer PRIMARY KEY REFERENCES devices,
+    received_at timestamptz,
+    fixed_at    timestamptz,
+    lat         double precision,
+    lon         double precision,
+    battery     real,
+    online      boolean,
+    online_at   timestamptz,
+    via         text
+);
+
+-- Registry changes wake the in-memory registries of every role; one message a statement, never one a row.
+CREATE FUNCTION registry_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('wangge_registry', TG_TABLE_NAME);
+    RETURN NULL;
+END $$;
+DO $$
+DECLARE t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['divisions', 'grids', 'places', 'workers', 'worker_grids', 'shift_plans',
+                             'shift_exceptions', 'devices', 'device_sites', 'handset_workers', 'credentials'] LOOP
+        EXECUTE format('CREATE TRIGGER registry_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %I '
+                       'FOR EACH STATEMENT EXECUTE FUNCTION registry_changed()', t);
+    END LOOP;
+END $$;
