@@ -88,7 +88,9 @@ def show(results: Iterable[Result], console: Console) -> None:
     console.print(f"{facts['processor']}, {facts['cores']} cores, Python {facts['python']}, {facts['system']}")
     table = Table(box=None, pad_edge=False)
     for heading in ("name", "value", "unit", "yardstick", "ratio", "goal", "met", "details"):
-        table.add_column(heading, justify="right" if heading in ("value", "yardstick", "ratio") else "left", overflow="fold")
+        table.add_column(
+            heading, justify="right" if heading in ("value", "yardstick", "ratio") else "left", overflow="fold"
+        )
     for result in results:
         table.add_row(
             result.name,
