@@ -1,0 +1,124 @@
+"""Which anomalies happen to whom and when: the plan that both fleets draw from the seed before the first step.
+
+A device gets at most one anomaly a run, so that every finding has one cause. Kinds that cannot outlast their threshold
+within the run are left out unless they are asked for by name.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from simulators.errors import SimulatorError
+from simulators.truth import MARGIN_S
+
+SETTLE_S = 30.0
+"""No anomaly begins in the first half minute: the device has to be seen well first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a kind's condition counts. lead_s: the longest way from the order to the condition (riding out of the grid).
+
+    lasts_s: least and most seconds after the lead; near_s: the same of a near miss, None where there is none.
+    at_start: the condition exists from the first second of the run.
+    """
+
+    threshold_s: float
+    lasts_s: tuple[float, float]
+    near_s: tuple[float, float] | None = None
+    lead_s: float = 0.0
+    at_start: bool = False
+
+
+class Kind(Protocol):
+    """What planning must know of a kind."""
+
+    @property
+    def code(self) -> str:
+        """Event code, e.g. TRK-02."""
+
+    @property
+    def timing(self) -> Timing:
+        """When it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyMix:
+    """rate: share of devices with an anomaly, 0–1. kinds: only these (None: all that fit). near_miss: their share."""
+
+    rate: float = 0.1
+    kinds: frozenset[str] | None = None
+    near_miss: float = 0.2
+
+    @classmethod
+    def parse(cls, text: str) -> "AnomalyMix":
+        """`none`, `0.1`, or `0.1:sos,silent`. Raises SimulatorError."""
+        if text == "none":
+            return cls(0.0)
+        rate, _, names = text.partition(":")
+        try:
+            share = float(rate)
+        except ValueError:
+            share = -1.0
+        if not 0.0 <= share <= 1.0:
+            raise SimulatorError(f"--anomalies takes none, a share from 0 to 1, or 0.1:sos,silent; not {text!r}")
+        return cls(share, frozenset(names.split(",")) if names else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Anomaly `kind` of device `index`, from begin_s seconds after the run's start for lasts_s (lead included)."""
+
+    kind: str
+    index: int
+    begin_s: float
+    lasts_s: float
+    near_miss: bool
+
+
+def plan(
+    kinds: Mapping[str, Kind],
+    eligible: Mapping[str, Sequence[int]],
+    mix: AnomalyMix,
+    seconds: float,
+    rng: np.random.Generator,
+) -> list[Planned]:
+    """Draw the run's anomalies; each kind gets about as many devices as every other.
+
+    eligible: the device indices that a kind may happen to. Raises SimulatorError for an unknown kind.
+    """
+    for name in mix.kinds or ():
+        if name not in kinds:
+            raise SimulatorError(f"unknown anomaly {name!r}; known are {', '.join(sorted(kinds))}")
+    usable = [name for name, kind in kinds.items() if (name in mix.kinds if mix.kinds else _fits(kind.timing, seconds))]
+    everyone = sorted({index for name in usable for index in eligible[name]})
+    free = [everyone[i] for i in rng.permutation(len(everyone))]
+    wanted = round(mix.rate * len(everyone))
+    allowed = {name: set(eligible[name]) for name in usable}
+    planned: list[Planned] = []
+    while usable and len(planned) < wanted:
+        for name in list(usable):
+            index = next((i for i in free if i in allowed[name]), None)
+            if index is None or len(planned) >= wanted:
+                usable.remove(name)
+                continue
+            free.remove(index)
+            planned.append(_draw(name, index, kinds[name].timing, mix, seconds, rng))
+    return planned
+
+
+def _fits(timing: Timing, seconds: float) -> bool:
+    start = 0.0 if timing.at_start else SETTLE_S
+    return start + timing.lead_s + timing.threshold_s + 2 * MARGIN_S <= seconds
+
+
+def _draw(name: str, index: int, timing: Timing, mix: AnomalyMix, seconds: float, rng: np.random.Generator) -> Planned:
+    near = timing.near_s is not None and rng.random() < mix.near_miss
+    low, high = timing.near_s if near and timing.near_s is not None else timing.lasts_s
+    lasts = timing.lead_s + float(rng.uniform(low, high))
+    needs = lasts if near else timing.lead_s + timing.threshold_s + 2 * MARGIN_S
+    latest = max(SETTLE_S, seconds - max(needs, 0.0))
+    begin = 0.0 if timing.at_start else float(rng.uniform(SETTLE_S, latest))
+    return Planned(name, index, begin, lasts, near)
