@@ -1,7 +1,7 @@
-"""The yardstick's subscriber: paho-mqtt that receives and does nothing. Run as `python -m bench.subscriber HOST PORT TOTAL`.
+"""The yardstick's subscriber: paho-mqtt that receives and does nothing.
 
-Prints `ready` once subscribed and, when TOTAL messages came or nothing came for five seconds, `RECEIVED SECONDS` where the
-seconds run from the first to the last message.
+Run as `python -m bench.subscriber HOST PORT TOTAL`. Prints `ready` once subscribed and, when TOTAL messages came or
+nothing came for five seconds, `RECEIVED SECONDS` where the seconds run from the first to the last message.
 """
 
 import sys
@@ -29,13 +29,18 @@ class Count:
         self.received += 1
 
 
+def _say_ready(_client: paho.Client, _userdata: object, _mid: int, _codes: object, _properties: object) -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
 def main(host: str, port: int, total: int) -> None:
     """Receives until TOTAL or silence."""
     count = Count()
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="yardstick")
     client.max_inflight_messages_set(1000)
     client.on_message = count.one
-    client.on_subscribe = lambda *_: sys.stdout.write("ready\n") and sys.stdout.flush()
+    client.on_subscribe = _say_ready
     client.connect(host, port)
     client.subscribe("wangge/v1/+/fix", qos=1)
     waiting_since = time.monotonic()

@@ -5,7 +5,16 @@ from typing import Literal
 
 Level = Literal["grid", "district", "city"]
 Step = Literal[
-    "reported", "accepted", "dispatched", "in_progress", "answered", "verified", "archived", "rejected", "merged", "self_ended"
+    "reported",
+    "accepted",
+    "dispatched",
+    "in_progress",
+    "answered",
+    "verified",
+    "archived",
+    "rejected",
+    "merged",
+    "self_ended",
 ]
 FINAL_STEPS: frozenset[str] = frozenset({"archived", "rejected", "merged", "self_ended"})
 
