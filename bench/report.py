@@ -73,7 +73,7 @@ def _lines(path: str) -> list[str]:
 
 
 def to_json(results: Iterable[Result]) -> str:
-    """The contract's JSON: machine and results (name, value, unit, yardstick, ratio, goal, met; details beside them)."""
+    """The contract's JSON: machine, results (name, value, unit, yardstick, ratio, goal, met; details beside them)."""
     rows = []
     for result in results:
         row = asdict(result)
