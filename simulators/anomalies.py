@@ -22,7 +22,7 @@ class Timing:
     """When a kind's condition counts. lead_s: the longest way from the order to the condition (riding out of the grid).
 
     lasts_s: least and most seconds after the lead; near_s: the same of a near miss, None where there is none.
-    at_start: the condition exists from the first second of the run.
+    at_start: the condition exists from the first second of the run. never: it is always a near miss.
     """
 
     threshold_s: float
@@ -30,6 +30,7 @@ class Timing:
     near_s: tuple[float, float] | None = None
     lead_s: float = 0.0
     at_start: bool = False
+    never: bool = False
 
 
 class Kind(Protocol):
@@ -115,7 +116,7 @@ def _fits(timing: Timing, seconds: float) -> bool:
 
 
 def _draw(name: str, index: int, timing: Timing, mix: AnomalyMix, seconds: float, rng: np.random.Generator) -> Planned:
-    near = timing.near_s is not None and rng.random() < mix.near_miss
+    near = timing.never or (timing.near_s is not None and rng.random() < mix.near_miss)
     low, high = timing.near_s if near and timing.near_s is not None else timing.lasts_s
     lasts = timing.lead_s + float(rng.uniform(low, high))
     needs = lasts if near else timing.lead_s + timing.threshold_s + 2 * MARGIN_S

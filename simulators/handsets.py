@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulators.anomalies import AnomalyMix, plan
-from simulators.handset_kinds import HANDSET_KINDS, Scene
+from simulators.handset_kinds import HANDSET_KINDS
+from simulators.handset_scene import Scene
 from simulators.manifest import Handset
 from simulators.outgoing import FIX_FORMAT, MAX_FACTS, FixDraft, Outgoing, fix_body, merge
 from simulators.stage import Stage, shift_bounds
@@ -129,7 +130,7 @@ class HandsetFleet:
         return [Outgoing(device, "fix", fix_body(d), (d.fixed_at,), d.fixed_at) for d in drafts]
 
     def _hide(self, a: int, b: int, times: np.ndarray, sent: list[Outgoing | list[Outgoing]]) -> None:
-        """Nothing leaves outside the shift; in a dead zone fixes are kept, and sent in arrays with the first one after."""
+        """Nothing leaves outside the shift; in a dead zone fixes are kept, and sent in arrays when it ends."""
         enters = (self._rng.random(b - a) < self._dead_share) & (self._dead_until[a:b] <= times) & self._spared[a:b]
         lasts = self._rng.uniform(*DEAD_ZONE_S, size=b - a) * 1000
         self._dead_until[a:b] = np.where(enters, times + lasts.astype(np.int64), self._dead_until[a:b])

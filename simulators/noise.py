@@ -1,8 +1,8 @@
 """GNSS error of many handsets: correlated in time, larger and slower between buildings.
 
-A first-order Gauss–Markov process per axis (unit variance, time constant 40 s in the open, the usual model of multipath
-of a phone) scaled by the standard deviation of the place: 2.5 m in the open, up to 5 times that in street canyons: those
-are 60 m cells drawn once. The reported accuracy follows the true deviation, as phones' does roughly.
+A first-order Gauss–Markov process per axis (unit variance, time constant 40 s in the open, the usual model of a phone's
+multipath) scaled by the standard deviation of the place: 2.5 m in the open, up to 5 times that in street canyons, cells
+of 60 m drawn once. The reported accuracy follows the true deviation, as phones' does roughly.
 """
 
 import numpy as np
