@@ -107,12 +107,11 @@ def system_folder(folder: Path) -> Path:
     return SYSTEM_HOME / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
 
 
-def make_system_folder(folder: Path, account: Account) -> Path:
-    """Make `/var/lib/wangge/<hash>` (0700, owned by the account; the folder above 0711) and return it.
+def make_system_folder(place: Path, account: Account) -> Path:
+    """Make `place` below /var/lib/wangge (0700, owned by the account; the folder above 0711) and return it.
 
     Raises StoreError where something that is not ours stands there.
     """
-    place = system_folder(folder)
     SYSTEM_HOME.mkdir(mode=0o711, parents=True, exist_ok=True)
     SYSTEM_HOME.chmod(0o711)
     place.mkdir(mode=0o700, exist_ok=True)

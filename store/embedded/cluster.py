@@ -21,7 +21,7 @@ from core.errors import StoreError, StoreUnavailable
 from store.embedded import remains, settings
 from store.embedded.account import Account, chown_tree, remove_tree
 from store.embedded.failures import disk_errors, explain
-from store.embedded.instance import forget_in_children, sync_folder
+from store.embedded.instance import forget_in_children, sync_folder, write_private
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ class Cluster:
     pid: int | None = None
     _guard: "subprocess.Popen[bytes] | None" = None
     _life: int | None = None
-    _giving_up: threading.Event = field(default_factory=threading.Event)
+    gives_up: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         forget_in_children(self)
@@ -120,17 +120,17 @@ class Cluster:
     def start(self, port: int) -> None:
         """Start on 127.0.0.1:`port` and return once it accepts connections, however long the recovery takes.
 
+        `gives_up`, once set (by `stop`, from another thread), ends the wait; clear it before a start after a stop.
         Raises PortBusy, StillInUse, StoreError, StoreUnavailable.
         """
         if self.is_alive():
             return
         self._reap()
-        self._giving_up.clear()
         self.port = port
         found = version_of(self.place.data)
         if found != self.place.major:
             raise wrong_major(self.place.data, found, self.place.major)
-        self._write_configuration()
+        self.write_configuration()
         log_from = _size(self.place.log_file)
         self._launch()
         self._wait_ready(log_from)
@@ -150,7 +150,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop by the guard: fast, then immediate. Blocks up to about 20 s; also ends a `start` that still waits."""
-        self._giving_up.set()
+        self.gives_up.set()
         self._close_life()
         if self._guard is not None:
             self._guard.wait()
@@ -160,19 +160,12 @@ class Cluster:
         """A forked child must not keep PostgreSQL alive after its parent's death."""
         self._close_life()
 
-    def _write_configuration(self) -> None:
-        with disk_errors(self.place.data):
-            texts = {
-                "postgresql.conf": settings.configuration(self.place.major, self.extra_settings),
-                "pg_hba.conf": settings.HBA,
-            }
-            for name, text in texts.items():
-                path = self.place.data / name
-                staging = path.with_name(f".{name}.wangge")
-                staging.touch(mode=0o600)
-                staging.write_text(text)
-                os.chown(staging, self.place.account.uid, self.place.account.gid)
-                staging.replace(path)
+    def write_configuration(self) -> None:
+        """Write postgresql.conf and pg_hba.conf anew, owned by the account. Raises StoreUnavailable: disk full."""
+        owner = (self.place.account.uid, self.place.account.gid) if self.place.account.drops else None
+        text = settings.configuration(self.place.major, self.extra_settings)
+        write_private(self.place.data / "postgresql.conf", text, owner)
+        write_private(self.place.data / "pg_hba.conf", settings.HBA, owner)
 
     def _launch(self) -> None:
         account = self.place.account
@@ -205,7 +198,7 @@ class Cluster:
         began = time.monotonic()
         next_report = began + 5.0
         while not (self.pid and remains.is_ready(self.place.data, self.pid)):
-            if self._giving_up.is_set():
+            if self.gives_up.is_set():
                 raise StoreUnavailable("The start of the store was given up.")
             if not self.is_alive():
                 said = _text_after(self.place.log_file, log_from)

@@ -40,11 +40,16 @@ def load_passwords(folder: Path) -> Passwords | None:
         return None
 
 
-def new_passwords(folder: Path) -> Passwords:
-    """Make two random passwords and keep them in `folder`."""
-    made = Passwords(admin=secrets.token_urlsafe(32), application=secrets.token_urlsafe(32))
-    write_private(folder / PASSWORD_NAME, json.dumps({ADMIN_ROLE: made.admin, APPLICATION_ROLE: made.application}))
-    return made
+def new_passwords() -> Passwords:
+    """Two random passwords, kept nowhere yet."""
+    return Passwords(admin=secrets.token_urlsafe(32), application=secrets.token_urlsafe(32))
+
+
+def save_passwords(folder: Path, passwords: Passwords) -> Passwords:
+    """Keep the passwords in `folder` and return them."""
+    kept = {ADMIN_ROLE: passwords.admin, APPLICATION_ROLE: passwords.application}
+    write_private(folder / PASSWORD_NAME, json.dumps(kept) + "\n")
+    return passwords
 
 
 def address(role: str, password: str, port: int, database: str) -> str:

@@ -24,14 +24,19 @@ RUN_NAME = "run.json"
 _CLOCK_SLACK_SECONDS = 2.0
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600 so that a reader sees the old or the new text, never half; flushed to disk."""
+def write_private(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
+    """Write a file with mode 0600 so that a reader sees the old or the new text, never half; flushed to disk.
+
+    owner: (uid, gid) to give the file to. Raises StoreUnavailable when the disk is full.
+    """
     with disk_errors(path.parent):
         descriptor, staging = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
+                if owner is not None:
+                    os.fchown(file.fileno(), *owner)
                 os.fsync(file.fileno())
             os.replace(staging, path)
         except BaseException:

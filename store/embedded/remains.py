@@ -27,14 +27,19 @@ _REPORT_EVERY_SECONDS = 5.0
 
 
 def processes_in(data: Path) -> list[int]:
-    """Ids of the processes whose working directory is `data`, oldest first."""
+    """Ids of the PostgreSQL processes whose working directory is `data`, oldest first."""
     wanted = os.path.realpath(data)
     found: list[tuple[float, int]] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.cwd() == wanted and process.status() != psutil.STATUS_ZOMBIE:
+            if process.name().startswith("postgres") and process.cwd() == wanted and is_running(process):
                 found.append((process.create_time(), process.pid))
     return [pid for _, pid in sorted(found)]
+
+
+def is_running(process: psutil.Process) -> bool:
+    """False for a zombie, which only waits to be collected."""
+    return bool(process.status() != psutil.STATUS_ZOMBIE)
 
 
 def postmaster_of(data: Path) -> int | None:
@@ -75,8 +80,17 @@ def wait_for_end(data: Path, *, seconds: float = WAIT_SECONDS, given_up: Callabl
             next_report += _REPORT_EVERY_SECONDS
         _hurry(pids, postmaster_of(data), waited, sent)
         time.sleep(0.1)
+    _remove_misleading_pid_file(data)
     if sent:
         log.info("store_old_postgres_ended", waited_s=round(time.monotonic() - began, 1))
+
+
+def _remove_misleading_pid_file(data: Path) -> None:
+    """Remove a pid file whose number went to a stranger (a container's numbers start anew): PostgreSQL would refuse."""
+    pid = postmaster_of(data)
+    if pid is not None and psutil.pid_exists(pid):
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        log.warning("store_stale_pid_file_removed", pid=pid, folder=str(data))
 
 
 def _hurry(pids: list[int], postmaster: int | None, waited: float, sent: dict[int, int]) -> None:

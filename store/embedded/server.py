@@ -8,9 +8,9 @@ Layout: `folder/{wangge.lock, store.password, store.dsn, store.admin.dsn, postgr
 user cannot reach `folder`.
 """
 
-import os
 import socket
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,24 +23,21 @@ from psycopg import sql
 from core.errors import ConfigurationError, StoreError, StoreUnavailable
 from store.embedded import credentials, remains
 from store.embedded.account import (
-    Account,
     account_for,
-    make_system_folder,
     remove_tree,
     system_folder,
 )
 from store.embedded.cluster import Cluster, Place, initialise, version_of, wrong_major
 from store.embedded.credentials import ADMIN_ROLE, APPLICATION_ROLE, DATABASE, Passwords
-from store.embedded.failures import PortBusy, StillInUse, disk_errors
+from store.embedded.failures import PortBusy, StillInUse
+from store.embedded.home import DATA_NAME, LOG_NAME, PLACE_NAME, known_home, make_folder, place_for, remember
 from store.embedded.instance import LOCK_NAME, RUN_NAME, FolderLock
 from store.embedded.limits import raise_file_limit
 from store.embedded.settings import check_extra_settings
-from store.embedded.wheel import DEFAULT_MAJOR, binaries, check_runs, copied, reachable_by
+from store.embedded.wheel import DEFAULT_MAJOR, binaries, check_runs
 
 log = structlog.get_logger()
 
-DATA_NAME = "postgres"
-LOG_NAME = "postgres.log"
 _PORT_ATTEMPTS = 5
 _STILL_IN_USE_ATTEMPTS = 5
 
@@ -66,7 +63,7 @@ class EmbeddedPostgres:
         user: str | None = None,
         extra_settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.folder = folder.absolute()
+        self.folder = folder.resolve()
         self.major = major
         self._wanted_port = port
         self._account = account_for(user)
@@ -78,6 +75,7 @@ class EmbeddedPostgres:
         self._lock = FolderLock(self.folder)
         self._cluster: Cluster | None = None
         self._passwords: Passwords | None = None
+        self._giving_up = threading.Event()
 
     def start(self) -> None:
         """Start, recovering by WAL where the last end was unclean; returns when the database can be used.
@@ -86,6 +84,9 @@ class EmbeddedPostgres:
         an old PostgreSQL that does not stop within 30 s), ConfigurationError. After an error nothing runs and
         the folder is unlocked, unless the service had started before.
         """
+        if self.is_alive():
+            return
+        self._giving_up.clear()
         was_locked = self._lock.is_held
         raise_file_limit()
         make_folder(self.folder)
@@ -101,6 +102,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Stop PostgreSQL (fast, after 8 s immediate) and unlock the folder; nothing happens when not started."""
+        self._giving_up.set()
         if self._cluster is not None:
             self._cluster.stop()
             log.info("store_stopped", folder=str(self.folder))
@@ -170,9 +172,9 @@ class EmbeddedPostgres:
         place = self.place()
         if self._cluster is None:
             check_runs(place.bin_dir, place.account)
-            self._cluster = Cluster(place, self._extra_settings)
+            self._cluster = Cluster(place, self._extra_settings, gives_up=self._giving_up)
         recover_interrupted_upgrade(place)
-        remains.wait_for_end(place.data)
+        remains.wait_for_end(place.data, given_up=self._giving_up.is_set)
         self._passwords = credentials.load_passwords(self.folder)
         found = version_of(place.data)
         if found is None:
@@ -180,8 +182,10 @@ class EmbeddedPostgres:
         elif found != self.major:
             raise wrong_major(place.data, found, self.major)
         elif self._passwords is None:
-            self._passwords = credentials.new_passwords(self.folder)
-            set_admin_password(place, self._passwords.admin)
+            made = credentials.new_passwords()
+            set_admin_password(place, made.admin)
+            self._passwords = credentials.save_passwords(self.folder, made)
+        remember(self.folder, place.data.parent)
         self._start_on_some_port(self._cluster)
         self._ensure_role_and_database()
         credentials.write_addresses(self.folder, self._known_passwords(), self.port)
@@ -192,7 +196,7 @@ class EmbeddedPostgres:
             raise StoreError(f"{place.data} holds something that is no PostgreSQL store; move it away and start again.")
         if place.data.exists():
             place.data.rmdir()
-        self._passwords = credentials.new_passwords(self.folder)
+        self._passwords = credentials.save_passwords(self.folder, credentials.new_passwords())
         initialise(place, ADMIN_ROLE, self._passwords.admin)
 
     def _start_on_some_port(self, cluster: Cluster) -> None:
@@ -210,7 +214,7 @@ class EmbeddedPostgres:
                 in_use += 1
                 if in_use >= _STILL_IN_USE_ATTEMPTS:
                     raise
-                remains.wait_for_end(cluster.place.data)
+                remains.wait_for_end(cluster.place.data, given_up=self._giving_up.is_set)
         raise AssertionError("unreachable")
 
     def _ensure_role_and_database(self) -> None:
@@ -233,30 +237,8 @@ def admin_connection(dsn: str) -> "psycopg.Connection[tuple[object, ...]]":
     try:
         return psycopg.connect(dsn, autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
-        raise StoreUnavailable(f"The store does not take our connection ({error}); see {LOG_NAME}.") from error
-
-
-def place_for(folder: Path, major: int, account: Account) -> Place:
-    """Decide where the cluster of `folder` lives, and copy the programs there if the account cannot reach them."""
-    bin_dir = binaries(major)
-    at_home = account.can_pass(folder) and reachable_by(account, bin_dir)
-    if (folder / DATA_NAME / "PG_VERSION").exists() and not at_home and account.can_pass(folder):
-        home, bin_dir = folder, copied(major, make_system_folder(folder, account), account)
-    elif at_home:
-        home = folder
-    else:
-        home = make_system_folder(folder, account)
-        bin_dir = copied(major, home, account)
-    return Place(home / DATA_NAME, bin_dir, major, account, folder / LOG_NAME)
-
-
-def make_folder(folder: Path) -> None:
-    """Make the data folder when absent: only for us, but passable for PostgreSQL's user where we are root."""
-    if folder.is_dir():
-        return
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        reason = " ".join(str(error).split())
+        raise StoreUnavailable(f"The store does not take our connection ({reason}); see {LOG_NAME}.") from error
 
 
 def free_port() -> int:
@@ -297,21 +279,24 @@ def destroy(folder: Path) -> None:
 
     Raises StoreError while a service uses the folder. The folder itself and foreign files in it stay.
     """
-    folder = folder.absolute()
-    homes = [home for home in (folder, system_folder(folder)) if home.is_dir()]
+    folder = folder.resolve()
     if not folder.is_dir():
-        for home in homes:
-            remove_tree(home)
+        remove_tree(system_folder(folder))
         return
     lock = FolderLock(folder)
     lock.acquire()
     try:
-        for home in homes:
+        try:
+            home = known_home(folder)
+        except StoreError:
+            home = None  # vanished, or not ours: only our own files go
+        if home is not None:
             remains.wait_for_end(home / DATA_NAME)
-            for cluster in (home / DATA_NAME, *home.glob(f"{DATA_NAME}.old-*"), *home.glob(f".{DATA_NAME}.*")):
-                remove_tree(cluster)
-        remove_tree(system_folder(folder))
-        for name in (*credentials.FILE_NAMES, LOG_NAME, f"{LOG_NAME}.1", RUN_NAME, LOCK_NAME):
+        for cluster in (folder / DATA_NAME, *folder.glob(f"{DATA_NAME}.old-*"), *folder.glob(f".{DATA_NAME}.*")):
+            remove_tree(cluster)
+        for outside in {home or folder, system_folder(folder)} - {folder}:
+            remove_tree(outside)
+        for name in (*credentials.FILE_NAMES, PLACE_NAME, LOG_NAME, f"{LOG_NAME}.1", RUN_NAME, LOCK_NAME):
             (folder / name).unlink(missing_ok=True)
     finally:
         lock.release()
