@@ -1,7 +1,7 @@
 -- Grid events, the rules' memory, and what goes back to devices.
 
--- key: deterministic (rule, subject, opening fact in commit order); id: ULID derived from began_at and key.
--- condition: rule and subject while the condition lasts, so that repetitions merge into the open event.
+-- key: deterministic (rule, subject, opening fact in commit order); id: ULID derived from the first began_at and key.
+-- While a condition lasts its rule remembers the key, so that repetitions merge into the open event.
 CREATE TABLE grid_events (
     id          text PRIMARY KEY,
     key         text NOT NULL UNIQUE,
@@ -11,7 +11,7 @@ CREATE TABLE grid_events (
     division    text NOT NULL,           -- longest known code of the place: the grid, else a division
     grid        text,
     subject     text NOT NULL,           -- device id, worker id, or a division code
-    subject_kind text NOT NULL,
+    subject_kind text NOT NULL,         -- handset, terminal, worker, division, sender, cursor
     worker      text,
     lat         double precision,
     lon         double precision,
@@ -20,7 +20,8 @@ CREATE TABLE grid_events (
     ended_at    timestamptz,
     count       integer NOT NULL DEFAULT 1,
     late        boolean NOT NULL DEFAULT false,
-    step        text NOT NULL DEFAULT 'reported',
+    step        text NOT NULL DEFAULT 'reported' CHECK (step IN ('reported', 'accepted', 'dispatched', 'in_progress',
+                    'answered', 'verified', 'archived', 'rejected', 'merged', 'self_ended')),
     due_at      timestamptz,
     evidence    jsonb NOT NULL DEFAULT '[]',
     causes      jsonb NOT NULL DEFAULT '{}',
@@ -49,12 +50,17 @@ CREATE INDEX event_changes_event ON event_changes (event_id, version);
 CREATE SEQUENCE event_seqs;
 
 -- What a rule remembers, one row a subject, all rules of the engine in one value; committed with cursor and findings.
+-- Rewritten all the time and never by an indexed column: free space in each page keeps the updates inside it (HOT).
 CREATE TABLE rule_states (
     engine  text NOT NULL,
     subject text NOT NULL,
     state   bytea NOT NULL,
     PRIMARY KEY (engine, subject)
-);
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0);
+
+-- A large back-fill batch is handled in parts, so that urgent and live facts never wait for it: of the batch after
+-- `seq`, the first `part` rows (in the order of store.tail) have been handled.
+ALTER TABLE cursors ADD COLUMN part integer NOT NULL DEFAULT 0;
 
 -- Findings counted against the daily budget of a rule in a division.
 CREATE TABLE rule_budgets (
