@@ -12,7 +12,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-Format = Literal["key_value", "json"]
+Format = Literal["auto", "text", "json"]
 MASK = "***"
 
 _SECRET_KEY = re.compile(
@@ -20,7 +20,7 @@ _SECRET_KEY = re.compile(
 )
 _URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@/]+@", re.I)
 _ASSIGNED = re.compile(
-    r"\b(?P<name>pass(?:word|wd)?|token|secret|api_?key)(?P<sign>\s*[=:]\s*)(?P<value>'[^']*'|\"[^\"]*\"|[^\s&,;]+)",
+    r"\b(?P<name>pass(?:word|wd)?|token|secret|api_?key)(?P<sign>['\"]?\s*[=:]\s*)(?P<value>'[^']*'|\"[^\"]*\"|[^\s&,;]+)",
     re.I,
 )
 _BEARER = re.compile(r"\b(?P<scheme>Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.I)
@@ -46,7 +46,7 @@ def mask_text(text: str) -> str:
 
 
 def mask(value: object, depth: int = 4) -> object:
-    """`value` with secrets masked inside mappings, sequences and texts; what is deeper than `depth` as its text."""
+    """`value` with secrets masked inside mappings, sequences and texts; containers deeper than `depth` left out."""
     match value:
         case str():
             return mask_text(value)
@@ -54,9 +54,11 @@ def mask(value: object, depth: int = 4) -> object:
             return value
         case bytes() | bytearray() | memoryview():
             return f"<{len(value)} bytes>"
-        case Mapping() if depth:
+        case Mapping() | list() | tuple() | set() | frozenset() if not depth:
+            return "…"
+        case Mapping():
             return {str(k): MASK if _SECRET_KEY.search(str(k)) else mask(v, depth - 1) for k, v in value.items()}
-        case list() | tuple() | set() | frozenset() if depth:
+        case list() | tuple() | set() | frozenset():
             return [mask(item, depth - 1) for item in value]
         case _:
             return mask_text(str(value))
@@ -70,11 +72,13 @@ def _mask_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Mutabl
     return event
 
 
-def configure(form: Format = "key_value", level: str = "info", stream: TextIO | None = None) -> None:
+def configure(form: Format = "auto", level: str = "info", stream: TextIO | None = None) -> None:
     """Sets logging up for this process; call it once, before anything logs. level: debug, info, warning, error.
 
-    stream: standard error when None. Calling it again replaces the set-up.
+    form: text is key=value; auto is text on a terminal, else JSON. stream: standard error when None. Calling it again
+    replaces the set-up.
     """
+    out = stream or sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -83,7 +87,7 @@ def configure(form: Format = "key_value", level: str = "info", stream: TextIO | 
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
-        if form == "json"
+        if form == "json" or (form == "auto" and not out.isatty())
         else structlog.processors.LogfmtRenderer(
             key_order=["at", "level", "event"], drop_missing=True, bool_as_flag=False
         )
@@ -92,7 +96,7 @@ def configure(form: Format = "key_value", level: str = "info", stream: TextIO | 
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(out)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
