@@ -1,7 +1,7 @@
 """Which anomalies happen to whom and when: the plan that both fleets draw from the seed before the first step.
 
-A device gets at most one anomaly a run, so that every finding has one cause. Kinds that cannot outlast their threshold
-within the run are left out unless they are asked for by name.
+A device gets at most one anomaly in two hours (and none soon after a long one), so that every finding has one cause.
+Kinds that cannot outlast their threshold within the run are left out unless they are asked for by name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,10 @@ import numpy as np
 from simulators.errors import SimulatorError
 from simulators.truth import MARGIN_S
 
-SETTLE_S = 30.0
-"""No anomaly begins in the first half minute: the device has to be seen well first."""
+SETTLE_S = 12.0
+"""No anomaly begins in the first seconds: the device has to be seen well first."""
+WINDOW_S = 7200.0
+EARLY_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,15 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnomalyMix:
-    """rate: share of devices with an anomaly, 0–1. kinds: only these (None: all that fit). near_miss: their share."""
+    """rate: share of devices with an anomaly in each two hours (or in the run, when it is shorter), 0–1.
+
+    kinds: only these (None: all that fit). near_miss: their share. early: share that begins within the first 40 s.
+    """
 
     rate: float = 0.1
     kinds: frozenset[str] | None = None
     near_miss: float = 0.2
+    early: float = 0.0
 
     @classmethod
     def parse(cls, text: str) -> "AnomalyMix":
@@ -86,16 +92,40 @@ def plan(
     seconds: float,
     rng: np.random.Generator,
 ) -> list[Planned]:
-    """Draw the run's anomalies; each kind gets about as many devices as every other.
+    """Draw the run's anomalies in order of begin_s; each kind gets about as many devices as every other.
 
     eligible: the device indices that a kind may happen to. Raises SimulatorError for an unknown kind.
     """
     for name in mix.kinds or ():
         if name not in kinds:
             raise SimulatorError(f"unknown anomaly {name!r}; known are {', '.join(sorted(kinds))}")
-    usable = [name for name, kind in kinds.items() if (name in mix.kinds if mix.kinds else _fits(kind.timing, seconds))]
+    planned: list[Planned] = []
+    for window in range(max(1, int(seconds // WINDOW_S))):
+        opens = window * WINDOW_S
+        closes = seconds if opens + 2 * WINDOW_S > seconds else opens + WINDOW_S
+        busy = {one.index for one in planned if one.begin_s + one.lasts_s + WINDOW_S / 2 > opens}
+        planned += _plan_window(kinds, eligible, mix, (opens, closes, seconds), busy, rng)
+    return sorted(planned, key=lambda one: one.begin_s)
+
+
+def _plan_window(
+    kinds: Mapping[str, Kind],
+    eligible: Mapping[str, Sequence[int]],
+    mix: AnomalyMix,
+    span: tuple[float, float, float],
+    busy: set[int],
+    rng: np.random.Generator,
+) -> list[Planned]:
+    """Anomalies beginning within (opens, closes) of a run of so many seconds, of devices that are not busy."""
+    opens, _, seconds = span
+    usable = [
+        name
+        for name, kind in kinds.items()
+        if not (opens and kind.timing.at_start)
+        and (name in mix.kinds if mix.kinds else _fits(kind.timing, seconds - opens))
+    ]
     everyone = sorted({index for name in usable for index in eligible[name]})
-    free = [everyone[i] for i in rng.permutation(len(everyone))]
+    free = [everyone[i] for i in rng.permutation(len(everyone)) if everyone[i] not in busy]
     wanted = round(mix.rate * len(everyone))
     allowed = {name: set(eligible[name]) for name in usable}
     planned: list[Planned] = []
@@ -106,20 +136,29 @@ def plan(
                 usable.remove(name)
                 continue
             free.remove(index)
-            planned.append(_draw(name, index, kinds[name].timing, mix, seconds, rng))
+            planned.append(_draw(name, index, kinds[name].timing, mix, span, rng))
     return planned
 
 
 def _fits(timing: Timing, seconds: float) -> bool:
     start = 0.0 if timing.at_start else SETTLE_S
-    return start + timing.lead_s + timing.threshold_s + 2 * MARGIN_S <= seconds
+    return start + timing.lead_s + timing.threshold_s + MARGIN_S + SETTLE_S <= seconds
 
 
-def _draw(name: str, index: int, timing: Timing, mix: AnomalyMix, seconds: float, rng: np.random.Generator) -> Planned:
+def _draw(
+    name: str,
+    index: int,
+    timing: Timing,
+    mix: AnomalyMix,
+    span: tuple[float, float, float],
+    rng: np.random.Generator,
+) -> Planned:
     near = timing.never or (timing.near_s is not None and rng.random() < mix.near_miss)
     low, high = timing.near_s if near and timing.near_s is not None else timing.lasts_s
     lasts = timing.lead_s + float(rng.uniform(low, high))
-    needs = lasts if near else timing.lead_s + timing.threshold_s + 2 * MARGIN_S
-    latest = max(SETTLE_S, seconds - max(needs, 0.0))
-    begin = 0.0 if timing.at_start else float(rng.uniform(SETTLE_S, latest))
+    needs = lasts if near else timing.lead_s + timing.threshold_s + MARGIN_S + SETTLE_S
+    opens, closes, seconds = span
+    first = max(SETTLE_S, opens)
+    last = EARLY_S if rng.random() < mix.early and not opens else min(closes, seconds - needs)
+    begin = 0.0 if timing.at_start else float(rng.uniform(first, max(first, last)))
     return Planned(name, index, begin, lasts, near)

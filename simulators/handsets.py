@@ -104,8 +104,10 @@ class HandsetFleet:
             Outgoing(device, "fix", body, (row[0],), row[0])
             for device, body, row in zip(self._ids[a:b], bodies, rows, strict=True)
         ]
+        played: set[int] = set()
         for scene in self._scenes[group]:
-            if not scene.finished:
+            if not scene.finished and scene.i not in played:
+                played.add(scene.i)
                 sent[scene.i - a] = self._play(scene, FixDraft(*rows[scene.i - a]))
         self._hide(a, b, times, sent)
         messages = [m for item in sent for m in (item if isinstance(item, list) else (item,))]

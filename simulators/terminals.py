@@ -31,7 +31,8 @@ class TerminalModel:
     def __init__(self, terminal: Terminal, rng: random.Random) -> None:
         self.terminal, self.rng = terminal, rng
         self.profile: Profile = profile_of(terminal.id, terminal.services)
-        self.scene: TerminalScene | None = None
+        self.scenes: list[TerminalScene] = []
+        """In order of their beginning."""
         self.boot, self.seq, self.replayed = "", 0, 0
         self.last_at_ms: int | None = None
         self._paper = rng.randrange(60, PAPER_ROLL)
@@ -55,7 +56,7 @@ class TerminalModel:
             drafts.append((now_ms + 40, Record("location", "", "", 0, lat=lat, lon=lon)))
             self._announce = False
         drafts += self._transactions(now_ms)
-        scene = self.scene
+        scene = next((scene for scene in self.scenes if not scene.finished), None)
         if scene is not None and scene.active(now_ms):
             drafts = scene.kind.records(scene, self, now_ms, drafts)
         messages = self._numbered(sorted(drafts, key=lambda draft: draft[0]))
@@ -156,7 +157,7 @@ class TerminalFleet:
         rng = np.random.default_rng([seed, 4])
         for planned in plan(TERMINAL_KINDS, eligible, mix or AnomalyMix(0.0), seconds, rng):
             model = self._models[planned.index]
-            model.scene = TerminalScene(planned, TERMINAL_KINDS[planned.kind], start_ms)
+            model.scenes.append(TerminalScene(planned, TERMINAL_KINDS[planned.kind], start_ms))
 
     def _closed(self, profile: Profile) -> bool:
         return all(profile.rate_per_hour(at) == 0 for at in range(self._start_ms, self._end_ms + 1, 600_000))
@@ -180,9 +181,8 @@ class TerminalFleet:
         """Ground truth of what has happened up to now."""
         end = min(self.now_ms, self._end_ms)
         rows = []
-        for model in self._models:
-            scene = model.scene
-            if scene is None or scene.began_ms is None or scene.began_ms >= end:
+        for model, scene in ((model, scene) for model in self._models for scene in model.scenes):
+            if scene.began_ms is None or scene.began_ms >= end:
                 continue
             near, began, timing = scene.near_miss, scene.began_ms, scene.kind.timing
             lasting = scene.ended_ms if timing.threshold_s and not scene.kind.momentary else None
