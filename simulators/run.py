@@ -122,7 +122,9 @@ async def run_city(
         fleets = await asyncio.to_thread(fleets_of, part, seconds, options, start_ms)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(pace(fleets, one.sender, start_ms=start_ms, seconds=seconds, speedup=options.speedup))
+                group.create_task(
+                    pace(fleets, one.sender, start_ms=start_ms, seconds=seconds, speedup=options.speedup, began=began)
+                )
                 if meanwhile is not None:
                     group.create_task(meanwhile(one))
             await one.sender.drained(options.drain_s)

@@ -181,7 +181,7 @@ class TerminalFleet:
         """Ground truth of what has happened up to now."""
         end = min(self.now_ms, self._end_ms)
         rows = []
-        for model, scene in ((model, scene) for model in self._models for scene in model.scenes):
+        for model, scene in ((one, scene) for one in self._models for scene in one.scenes):
             if scene.began_ms is None or scene.began_ms >= end:
                 continue
             near, began, timing = scene.near_miss, scene.began_ms, scene.kind.timing
