@@ -20,7 +20,7 @@ SEAL_BATCH = 1000
 LOOK_BACK = 10_000
 """Rows whose transaction committed late are looked for so many numbers behind the newest sealed one."""
 
-SEALER_LOCK = 8018
+SEALER_LOCK = 8019
 """Advisory lock of the one sealer (transaction scoped)."""
 
 ROW_COLUMNS = """a.seq, (extract(epoch FROM a.at) * 1000000)::bigint, a.who, a.role, a.action, a.object, a.scope,

@@ -9,26 +9,36 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from console.settings import ConsoleSettings, HttpSettings
+from devices.settings import DevicesSettings
+from ingest.settings import IngestSettings
+from store.settings import StoreSettings
 
 
 class SiteSettings(BaseModel):
-    """Section `site`: where this service stands."""
+    """Section `site`: what holds for the whole city."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="网格", min_length=1, max_length=80, description="Name shown on the page.")
-    timezone: str = Field(
-        default="Asia/Shanghai", description="Time zone of people: shifts, working hours, reports, pages."
+    time_zone: str = Field(
+        default="Asia/Shanghai", description="Time zone of shifts, working calendar, reports and pages (tz database)."
+    )
+    city: str = Field(
+        default="4311", pattern=r"^[0-9]{4}$", description="Division code of the city, the prefix of all its grids."
     )
 
-    @field_validator("timezone")
+    @field_validator("time_zone")
     @classmethod
-    def _is_known(cls, value: str) -> str:
+    def _is_known(cls, name: str) -> str:
         try:
-            ZoneInfo(value)
+            ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"no time zone {value!r} is known; name one like Asia/Shanghai") from error
-        return value
+            raise ValueError(f"unknown time zone {name!r}; give a tz database name such as Asia/Shanghai") from error
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone as an object."""
+        return ZoneInfo(self.time_zone)
 
 
 class LogSettings(BaseModel):
@@ -51,5 +61,8 @@ class Settings(BaseModel):
 
     site: SiteSettings = Field(default_factory=SiteSettings)
     log: LogSettings = Field(default_factory=LogSettings)
+    store: StoreSettings = Field(default_factory=StoreSettings)
+    devices: DevicesSettings = Field(default_factory=DevicesSettings)
+    ingest: IngestSettings = Field(default_factory=IngestSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)
