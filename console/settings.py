@@ -28,6 +28,7 @@ class ConsoleSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    title: str = Field(default="网格", min_length=1, max_length=80, description="Name shown on the page.")
     session_hours: float = Field(
         default=12.0, gt=0, le=720, description="A session of the page ends after so many hours."
     )

@@ -1,0 +1,56 @@
+"""The HTTP application: the service's own routes, the operators' API, the plain pages, and the devices' router.
+
+`create_app(console, device_routers)` gives an ASGI application; the server around it is `wangge`'s.
+"""
+
+from collections.abc import Iterable
+
+from fastapi import APIRouter, FastAPI
+
+from console import problems, service_routes
+from console.api import devices, event_steps, events, operators, places, records, session, simulation, stream, tracks
+from console.context import Console
+from console.limits import Guards
+from console.measured import Measured
+from console.pages import routes as pages
+
+API = (session, events, event_steps, stream, devices, tracks, places, operators, records, simulation)
+PUBLIC = frozenset(
+    {
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("POST", "/api/session"),
+        ("GET", "/"),
+        ("GET", "/sign-in"),
+        ("POST", "/sign-in"),
+        ("POST", "/sign-out"),
+        ("GET", "/api/docs"),
+        ("GET", "/api/openapi.json"),
+    }
+)
+"""Routes that need nobody signed in; every other one names a right."""
+
+
+def create_app(console: Console, device_routers: Iterable[APIRouter] = (), *, version: str = "0") -> FastAPI:
+    """The application. device_routers: what `ingest` answers to devices, with its own authentication and limits."""
+    app = FastAPI(
+        title="Wangge 网格",
+        version=version,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        swagger_ui_oauth2_redirect_url=None,
+        redirect_slashes=False,
+    )
+    app.state.console = console
+    problems.install(app)
+    app.include_router(service_routes.router)
+    for module in API:
+        app.include_router(module.router, prefix="/api")
+    app.include_router(pages.router)
+    for router in device_routers:
+        app.include_router(router)
+    app.add_middleware(Guards, limit=console.http.body_limit)
+    app.add_middleware(Measured)
+    return app

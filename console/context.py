@@ -1,0 +1,50 @@
+"""What the console's routes stand on: one object, made by `wangge` and kept in `app.state.console`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+
+from console.attempts import Attempts
+from console.bell import Bell
+from console.passwords import Passwords
+from console.settings import ConsoleSettings, HttpSettings
+from core.health import Board
+from devices.registry import Registry
+from store.pool import Store
+
+
+@dataclass(slots=True)
+class Console:
+    """The parts that routes use.
+
+    registry: the newest snapshot. board: health of the parts. is_ready: started, and no needed part is down.
+    local_token: digest of the local administrator's token (file in the data folder); None: there is none.
+    rates: current figures by name. changed: wakes live streams. addresses: where devices connect, by protocol.
+    """
+
+    store: Store
+    settings: ConsoleSettings
+    http: HttpSettings
+    zone: ZoneInfo
+    registry: Callable[[], Registry]
+    board: Board
+    is_ready: Callable[[], bool]
+    rates: Callable[[], dict[str, float]] = dict
+    local_token: bytes | None = None
+    addresses: Callable[[], dict[str, str]] = dict
+    passwords: Passwords = field(default_factory=Passwords)
+    attempts: Attempts = field(init=False)
+    changed: Bell = field(default_factory=Bell)
+    streams: int = 0
+
+    def __post_init__(self) -> None:
+        self.attempts = Attempts(self.settings.sign_in_attempts, self.settings.sign_in_window_s)
+
+
+def console_of(request: Request) -> Console:
+    """The console behind a request."""
+    console = request.app.state.console
+    assert isinstance(console, Console)
+    return console

@@ -1,0 +1,113 @@
+"""Errors as RFC 9457 problem details: `{"type", "title", "status", "detail", "kind", …}`, application/problem+json.
+
+`kind` is the machine-readable word of the WanggeError; a program branches on it, never on the sentence.
+"""
+
+from http import HTTPStatus
+
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from core.errors import (
+    ConfigurationError,
+    Conflict,
+    DecodeError,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    StoreUnavailable,
+    WanggeError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = "5"
+
+
+class NotSignedIn(WanggeError):
+    """No valid session or token came with the request (HTTP 401)."""
+
+    kind = "unauthorized"
+
+
+class TooMany(WanggeError):
+    """The caller must wait (HTTP 429); details: `retry_after_s`."""
+
+    kind = "too_many"
+
+
+class TooLarge(WanggeError):
+    """The body of the request is over the limit (HTTP 413)."""
+
+    kind = "too_large"
+
+
+STATUS: dict[type[WanggeError], int] = {
+    NotSignedIn: 401,
+    NotAllowed: 403,
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    InvalidInput: 422,
+    DecodeError: 400,
+    TooMany: 429,
+    ConfigurationError: 500,
+    StoreUnavailable: 503,
+}
+
+
+def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: object) -> JSONResponse:
+    """One problem document."""
+    title = HTTPStatus(status).phrase
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "kind": kind, **more}
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def of_error(error: WanggeError) -> JSONResponse:
+    """The problem document of one of our errors."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="wangge"'
+    elif status == 503:
+        headers["Retry-After"] = RETRY_AFTER_S
+    elif status == 429:
+        headers["Retry-After"] = str(error.details.get("retry_after_s", RETRY_AFTER_S))
+    return problem(status, error.kind, str(error), headers)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of the application a problem document; bad input never is a 500."""
+
+    @app.exception_handler(WanggeError)
+    async def ours(_request: Request, error: WanggeError) -> Response:
+        return of_error(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, error: RequestValidationError) -> Response:
+        found = [{"field": ".".join(map(str, one["loc"])), "message": one["msg"]} for one in error.errors()[:20]]
+        first = f"{found[0]['field']}: {found[0]['message']}" if found else "The request is not valid."
+        return problem(422, InvalidInput.kind, first, errors=found)
+
+    @app.exception_handler(HTTPException)
+    async def plain(_request: Request, error: HTTPException) -> Response:
+        kinds = {404: NotFound.kind, 405: "method_not_allowed", 413: TooLarge.kind, 400: InvalidInput.kind}
+        kind = kinds.get(error.status_code, "http")
+        return problem(error.status_code, kind, str(error.detail), dict(error.headers or {}))
+
+    @app.exception_handler(psycopg.DataError)
+    async def data(_request: Request, error: psycopg.DataError) -> Response:
+        del error  # its words may quote what was sent
+        return problem(422, InvalidInput.kind, "A value cannot be stored (a NUL character, or out of range).")
+
+    @app.exception_handler(UnicodeEncodeError)
+    async def unicode(_request: Request, error: UnicodeEncodeError) -> Response:
+        del error
+        return problem(422, InvalidInput.kind, "A text is not valid Unicode (half of a surrogate pair).")
+
+    @app.exception_handler(500)
+    async def unexpected(_request: Request, error: Exception) -> Response:
+        del error  # logged by the server with its trace; nothing of it goes out
+        return problem(500, "internal", "Something unexpected failed here; it was logged.")
