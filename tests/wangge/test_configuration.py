@@ -23,11 +23,11 @@ def test_every_key_has_a_default_and_a_description() -> None:
 
 
 def test_environment_overrides_the_file(tmp_path: Path) -> None:
-    settings = load(tmp_path, "[http]\nport = 81\nhost = '0.0.0.0'\n", WANGGE_HTTP__PORT="82", WANGGE_SITE__NAME="12")
-    assert (settings.http.port, settings.http.host, settings.site.name) == (82, "0.0.0.0", "12")
+    settings = load(tmp_path, "[http]\nport = 81\nhost = '0.0.0.0'\n", WANGGE_HTTP__PORT="82", WANGGE_CONSOLE__TITLE="12")
+    assert (settings.http.port, settings.http.host, settings.console.title) == (82, "0.0.0.0", "12")
     assert configuration.was_set(settings, "http", "port")
     assert not configuration.was_set(settings, "http", "body_limit")
-    assert not configuration.was_set(settings, "console", "session_hours")
+    assert not configuration.was_set(settings, "devices", "gather_s")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_unknown_variable_is_refused(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[http]\nport = 'x'\n", "[http]\nport = 70000\n", "http = 1\n", "[site]\ntimezone = 'Mars/Base'\n", "[http\n"],
+    ["[http]\nport = 'x'\n", "[http]\nport = 70000\n", "http = 1\n", "[site]\ntime_zone = 'Mars/Base'\n", "[http\n"],
 )
 def test_wrong_values_are_one_sentence(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
