@@ -47,7 +47,7 @@ CREATE TABLE places (
     name     text NOT NULL,
     lat      double precision NOT NULL CHECK (lat BETWEEN -90 AND 90),
     lon      double precision NOT NULL CHECK (lon BETWEEN -180 AND 180),
-    radius_m real NOT NULL CHECK (radius_m > 0),
+    radius_m real NOT NULL DEFAULT 50 CHECK (radius_m > 0),
     dwell_s  integer NOT NULL DEFAULT 0 CHECK (dwell_s >= 0),
     ordinal  integer
 );
