@@ -153,13 +153,17 @@ class Supervisor:
 
 
 async def _outcome(run: Run, part: Part) -> Exception | None:
-    """Runs the part once; the error that ended it, or None. Cancelling passes through."""
+    """Runs the part once; the error that ended it, or None. A cancel passes through even if the part hid it."""
+    failure: Exception | None = None
     try:
         await run(part)
     # The one broad except: whatever a part dies of, the others go on, and it is reported and started again.
     except Exception as error:
-        return error
-    return None
+        failure = error
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from failure
+    return failure
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -125,6 +125,25 @@ async def test_cancelling_from_outside_ends_every_part_and_is_not_swallowed(tree
     assert part.cancelled
 
 
+@pytest.mark.parametrize("ending", [None, StoreUnavailable("no farewell")])
+async def test_a_part_that_hides_its_cancel_ends_all_the_same(tree: Supervisor, ending: Exception | None) -> None:
+    starts = list[int]()
+
+    async def stubborn(part: Part) -> None:
+        starts.append(1)
+        part.ready()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if ending is not None:
+                raise ending from None
+
+    async with asyncio.timeout(5), tree:
+        tree.start("x", stubborn)
+        await tree.ready()
+    assert starts == [1]
+
+
 async def test_a_part_in_backoff_can_be_stopped(tree: Supervisor, clock: FakeClock) -> None:
     async with tree:
         tree.start("x", Flaky(ValueError("x")).on(clock), RestartPolicy(first_s=1000, most_s=1000))
