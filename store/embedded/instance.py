@@ -125,12 +125,14 @@ class FolderLock:
     def release(self) -> None:
         """Let go of the lock; nothing happens when it is not held."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self.after_fork_in_child()
 
     def after_fork_in_child(self) -> None:
-        """A forked child must not keep the folder locked after its parent's death."""
-        self.release()
+        """A forked child must not keep the folder locked after its parent's death; its parent keeps the lock."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _second(self, holder: Mapping[str, Any] | None) -> StoreError:
         by = f"process {holder['pid']}" if holder and "pid" in holder else "another process"

@@ -59,17 +59,17 @@ def is_ready(data: Path, pid: int) -> bool:
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
 
 
-def wait_for_end(data: Path, *, seconds: float = WAIT_SECONDS, given_up: Callable[[], bool] = lambda: False) -> None:
+def wait_for_end(data: Path, *, given_up: Callable[[], bool] = lambda: False) -> None:
     """Wait until nothing of an earlier PostgreSQL runs in `data`, hurrying it on; blocks, call from a thread.
 
-    given_up: asked ten times a second; True ends the wait early. Raises StoreUnavailable after `seconds`.
+    given_up: asked ten times a second; True ends the wait early. Raises StoreUnavailable after 30 s.
     """
     began = time.monotonic()
     next_report = began
     sent: dict[int, int] = {}
     while pids := processes_in(data):
         waited = time.monotonic() - began
-        if waited >= seconds or given_up():
+        if waited >= WAIT_SECONDS or given_up():
             raise StoreUnavailable(
                 f"An earlier PostgreSQL (process {pids[0]}) still runs in {data} after {waited:.0f} s; "
                 "stop that process and start again.",

@@ -1,6 +1,5 @@
 """The embedded store as a service meets it: settings, one service a folder, clear refusals."""
 
-import multiprocessing
 import os
 import resource
 import socket
@@ -13,7 +12,7 @@ import psycopg
 import pytest
 
 from core.errors import ConfigurationError, StoreError, StoreUnavailable
-from store.embedded import EmbeddedPostgres, FolderLock, binaries, destroy, read_run, running, write_run
+from store.embedded import EmbeddedPostgres, binaries, destroy, read_run, running, write_run
 from store.embedded.account import system_folder
 from tests.support.postgres import PG_MAJOR, reachable_folder
 
@@ -117,23 +116,6 @@ def test_stale_run_json_is_no_second_instance(service_folder: Path) -> None:
     finally:
         stranger.kill()
         stranger.wait()
-
-
-def test_lock_is_not_inherited_by_a_forked_child(service_folder: Path) -> None:
-    lock = FolderLock(service_folder)
-    lock.acquire()
-    context = multiprocessing.get_context("fork")
-    end = context.Event()
-    child = context.Process(target=end.wait, args=(60,))
-    child.start()
-    try:
-        lock.release()
-        again = FolderLock(service_folder)
-        again.acquire()
-        again.release()
-    finally:
-        end.set()
-        child.join()
 
 
 def test_busy_port_is_named(service_folder: Path) -> None:
