@@ -134,8 +134,8 @@ async def test_other_rows_past_their_time_go(either_store: Store) -> None:
             for name, step in ((str(n), "archived"), (f"{n}open", "reported")):
                 c.execute(
                     "INSERT INTO grid_events (id, key, code, severity, level, division, subject, subject_kind,"
-                    " began_at, detected_at, step, changed_seq) VALUES (%(name)s, %(name)s, 'TRK-01', 1, 'grid', '', 'x',"
-                    " 'handset', %(at)s, %(at)s, %(step)s, 1)",
+                    " began_at, detected_at, step, changed_seq) VALUES (%(name)s, %(name)s, 'TRK-01', 1, 'grid', '',"
+                    " 'x', 'handset', %(at)s, %(at)s, %(step)s, 1)",
                     {"name": name, "at": at, "step": step},
                 )
             c.execute(

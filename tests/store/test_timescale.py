@@ -3,12 +3,16 @@
 import psycopg
 import pytest
 
+from core.lane import FIX, Lane
 from store import timescale
 from store.migrate import migrate, read_folder
 from store.pool import Store
+from store.session import connect
 from store.settings import RetentionSettings
+from store.tail import Tail
 from tests.store.catalogue import catalogue
 from tests.store.days import HOUR_MS, DayWriter, days_ago, fix, rows
+from tests.support.facts import instant
 
 NUMBERS = sorted({m.number for m in read_folder()})
 
@@ -60,6 +64,33 @@ async def test_late_rows_reach_chunks_in_the_columnstore_once(timescale_dsn: str
     async with Store(timescale_dsn) as store:
         assert await rows(store, "SELECT count(*), count(DISTINCT digest) FROM fixes") == [(501, 501)]
         assert await rows(store, "SELECT count(*) FROM fixes WHERE batch_id = 9") == [(1,)]
+
+
+async def test_the_tail_reads_hypertables_compressed_or_not_in_commit_order(timescale_dsn: str) -> None:
+    async with Store(timescale_dsn) as store:
+        tail = Tail(store, "t", FIX, Lane.LIVE)
+        with DayWriter(timescale_dsn) as writer:
+            writer.fixes([fix(days_ago(20) + n, digest=n) for n in range(3)])
+            writer.fixes([fix(days_ago(1), digest=7), fix(days_ago(20) + 9, digest=9)])
+            writer.connection.execute("SELECT compress_chunk(c) FROM show_chunks('fixes') AS c")
+            writer.fixes([fix(days_ago(20) + 5, digest=5)])
+        part = await tail.slice(100)
+        assert part is not None
+        assert [f.digest for f in part.facts] == [0, 1, 2, 9, 7, 5]
+
+
+def test_bulk_writing_drops_duplicates_in_hypertables(timescale_dsn: str) -> None:
+    with connect(timescale_dsn) as connection:
+        columns = "fixed_at, received_at, digest, batch_id, device, flags, lane, datum"
+        connection.execute(f"CREATE TEMPORARY TABLE staging AS SELECT {columns} FROM fixes WITH NO DATA".encode())
+        key = "device, fixed_at, digest"
+        insert = f"INSERT INTO fixes ({columns}) SELECT {columns} FROM staging ON CONFLICT ({key}) DO NOTHING"
+        with connection.cursor() as cursor, cursor.copy(f"COPY staging ({columns}) FROM STDIN") as copy:
+            for n in range(1000):
+                at = instant(days_ago(n % 10))
+                copy.write_row([at, at, n // 2, 1, 1, 0, 1, 0])
+        assert connection.execute(insert.encode()).rowcount == 1000
+        assert connection.execute(insert.encode()).rowcount == 0
 
 
 async def test_aggregates_survive_dropped_chunks_and_take_late_rows(timescale_dsn: str) -> None:
