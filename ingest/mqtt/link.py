@@ -43,9 +43,10 @@ class Link:
         self.in_flight += count
         self._tokens -= count
 
-    def hold(self, seconds: float) -> None:
+    def hold(self, seconds: float, now: float) -> None:
         """Reads nothing more from this device for about so long."""
         self._tokens = min(self._tokens, -seconds * self.rate)
+        self._refilled_at = now
 
     def is_idle(self, now: float) -> bool:
         """Nothing is connected or in flight and the bucket is full again: may be forgotten."""

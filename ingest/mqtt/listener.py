@@ -292,7 +292,7 @@ class Listener:
         """Reads nothing from a device for about so long: the intake found it over its limit of fixes."""
         link = self._links.get(device_key)
         if link is not None:
-            link.hold(seconds)
+            link.hold(seconds, self.clock.monotonic())
 
     # --- towards devices and operators --------------------------------------------------------------------------
 
