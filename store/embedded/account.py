@@ -110,14 +110,14 @@ def system_folder(folder: Path) -> Path:
 def make_system_folder(place: Path, account: Account) -> Path:
     """Make `place` below /var/lib/wangge (0700, owned by the account; the folder above 0711) and return it.
 
-    Raises StoreError where something that is not ours stands there.
+    Raises StoreError where something else stands there.
     """
     SYSTEM_HOME.mkdir(mode=0o711, parents=True, exist_ok=True)
     SYSTEM_HOME.chmod(0o711)
     place.mkdir(mode=0o700, exist_ok=True)
     found = place.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (0, account.uid):
-        raise StoreError(f"{place} belongs to another user; remove it or set store.user to its owner.")
+    if not stat.S_ISDIR(found.st_mode):
+        raise StoreError(f"{place} is no folder; remove it.")
     os.chown(place, account.uid, account.gid)
     place.chmod(0o700)
     return place

@@ -28,6 +28,7 @@ log = structlog.get_logger()
 FAST_STOP_SECONDS = 8.0  # then immediate: SIGTERM of the service must end within 15 s
 LOG_BYTES = 10_000_000
 _INIT_SECONDS = 120.0
+_GUARD_SECONDS = 60.0
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -43,11 +44,22 @@ class Place:
 
 
 def version_of(data: Path) -> int | None:
-    """Major version of the cluster in `data`, None when there is none."""
+    """Major version of the cluster in `data`, None when there is none. Raises StoreError when we may not look."""
     try:
         return int((data / "PG_VERSION").read_text().strip())
+    except PermissionError as error:
+        raise StoreError(
+            f"{data} belongs to another user; run as that user or as root, or give us the folder."
+        ) from error
     except (OSError, ValueError):
         return None
+
+
+def take_over(place: Place) -> None:
+    """As root, give a cluster of another user (store.user was changed) to the account of `place`."""
+    if place.account.drops and place.data.exists() and place.data.stat().st_uid != place.account.uid:
+        chown_tree(place.data, place.account)
+        log.warning("store_owner_changed", folder=str(place.data), uid=place.account.uid)
 
 
 def initialise(place: Place, admin: str, password: str, *, checksums: bool = True) -> None:
@@ -190,9 +202,12 @@ class Cluster:
             os.close(read_end)
         assert self._guard.stdout is not None
         with self._guard.stdout as stdout:
-            ready, _, _ = select.select([stdout], [], [], 20.0)
+            ready, _, _ = select.select([stdout], [], [], _GUARD_SECONDS)
             line = stdout.readline() if ready else b""
-        self.pid = int(line) if line.strip().isdigit() else None
+        if not line.strip().isdigit():
+            self._reap()
+            raise StoreUnavailable("The guard of the store could not start PostgreSQL; start again.", said=line)
+        self.pid = int(line)
 
     def _wait_ready(self, log_from: int) -> None:
         began = time.monotonic()

@@ -31,6 +31,11 @@ def explain(text: str, *, folder: Path, port: int, doing: str) -> WanggeError:
         return StillInUse(f"An earlier PostgreSQL in {folder} is still ending; wait some seconds and start again.")
     if any(sign in text for sign in _PORT_BUSY):
         return PortBusy(f"Port {port} on 127.0.0.1 is busy; stop the program that holds it or set another store.port.")
+    if "could not look up effective user ID" in text:
+        return StoreError(
+            f"The user that runs PostgreSQL for {folder} has no entry in /etc/passwd, and initdb wants one; "
+            "add it (useradd), or as root set store.user to a user that exists."
+        )
     if "could not map anonymous shared memory" in text or "Cannot allocate memory" in text:
         return StoreUnavailable(f"Too little memory free to start the store in {folder}; free some and start again.")
     if "database files are incompatible with server" in text:

@@ -27,7 +27,7 @@ from store.embedded.account import (
     remove_tree,
     system_folder,
 )
-from store.embedded.cluster import Cluster, Place, initialise, version_of, wrong_major
+from store.embedded.cluster import Cluster, Place, initialise, take_over, version_of, wrong_major
 from store.embedded.credentials import ADMIN_ROLE, APPLICATION_ROLE, DATABASE, Passwords
 from store.embedded.failures import PortBusy, StillInUse
 from store.embedded.home import DATA_NAME, LOG_NAME, PLACE_NAME, known_home, make_folder, place_for, remember
@@ -175,6 +175,7 @@ class EmbeddedPostgres:
             self._cluster = Cluster(place, self._extra_settings, gives_up=self._giving_up)
         recover_interrupted_upgrade(place)
         remains.wait_for_end(place.data, given_up=self._giving_up.is_set)
+        take_over(place)
         self._passwords = credentials.load_passwords(self.folder)
         found = version_of(place.data)
         if found is None:

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from core.errors import StoreError, StoreUnavailable
-from store.embedded import EmbeddedPostgres, remains
+from store.embedded import EmbeddedPostgres, guard, remains
 from store.embedded.account import Account
 from store.embedded.remains import processes_in
 from tests.support.postgres import PG_MAJOR
@@ -234,3 +234,19 @@ def test_second_service_is_told_who_lives(service_folder: Path) -> None:
             EmbeddedPostgres(service_folder, major=PG_MAJOR).start()
         before = service.acknowledged
         wait_until(lambda: service.acknowledged > before, 10)
+
+
+def test_log_is_bounded_and_private(tmp_path: Path) -> None:
+    log = tmp_path / "postgres.log"
+    log.write_bytes(b"a" * 100)
+    guard.rotate(str(log), 100)
+    assert log.stat().st_size == 100
+    with log.open("ab") as writer:  # as PostgreSQL holds it
+        writer.write(b"b")
+        writer.flush()
+        guard.rotate(str(log), 100)
+        assert log.stat().st_size == 0
+        writer.write(b"c")
+    kept = tmp_path / "postgres.log.1"
+    assert (log.read_bytes(), kept.stat().st_size, kept.stat().st_mode & 0o777) == (b"c", 101, 0o600)
+    guard.rotate(str(tmp_path / "absent"), 100)
