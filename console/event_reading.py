@@ -7,8 +7,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, dict_row
 from pydantic import BaseModel, Field
 
-from console.filters import Where
 from console.rights import Operator
+from console.where import Where
 from core.errors import NotFound
 from core.event import FINAL_STEPS
 

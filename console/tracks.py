@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from psycopg import AsyncConnection
 
-from console.filters import Where
 from console.rights import Operator
+from console.where import Where
 from core.errors import InvalidInput, NotFound
 from core.fix import AlarmCode, Datum, Flag, SourceCode
 from core.place import from_wgs84

@@ -101,6 +101,27 @@ def was_set(settings: Settings, *path: str) -> bool:
     return True
 
 
+def secrets_in_the_open(file: Path | None) -> list[str]:
+    """Warnings about secrets in a configuration file that others may read."""
+    if file is None or not file.is_file() or not file.stat().st_mode & 0o077:
+        return []
+    values = _read(file)
+    found = [path for path, info in every_key() if is_secret(info) and _holds(values, path)]
+    return [
+        f"`{'.'.join(path)}` stands in {file}, which others may read; `chmod 600` it, or move the secret to a file."
+        for path in found
+    ]
+
+
+def _holds(values: Mapping[str, object], path: tuple[str, ...]) -> bool:
+    here: object = values
+    for part in path:
+        if not isinstance(here, Mapping) or part not in here:
+            return False
+        here = here[part]
+    return True
+
+
 def shown(settings: BaseModel) -> dict[str, object]:
     """The settings as plain values, secrets masked; what `config show` prints."""
     return {name: _plain_value(getattr(settings, name)) for name in type(settings).model_fields}

@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from console.caller import needs
 from console.context import console_of
-from console.filters import DivisionCode, Where
+from console.filters import DivisionCode
 from console.paging import Cursor, Limit, Page, decoded, page_of
 from console.rights import Operator
+from console.where import Where
 from core.errors import NotFound
 
 router = APIRouter(tags=["places"])

@@ -9,9 +9,10 @@ from pydantic import BaseModel
 
 from console.caller import needs
 from console.context import console_of
-from console.filters import Since, Until, Where
+from console.filters import Since, Until
 from console.paging import Cursor, Limit, Page, decoded, page_of
 from console.rights import Operator
+from console.where import Where
 from store.audit import Entry, record
 
 router = APIRouter(tags=["records"])

@@ -13,9 +13,10 @@ from console import event_reading
 from console.api.events import Codes, known_codes
 from console.caller import needs
 from console.context import Console, console_of
-from console.filters import DivisionCode, Where
+from console.filters import DivisionCode
 from console.problems import TooMany
 from console.rights import Operator
+from console.where import Where
 from core.errors import StoreUnavailable
 from store.event_queries import newest_change
 from store.events import EVENTS_CHANNEL

@@ -1,0 +1,93 @@
+"""Registering devices for people: what may be registered, where it may stand, and the audit row about it.
+
+Used by the operators' API and by the command line; runs in the caller's transaction.
+"""
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field
+
+from console.rights import Operator
+from core.errors import InvalidInput, NotAllowed, NotFound
+from core.fix import Datum
+from devices import equipment
+from devices.records import DeviceKind
+from store.audit import Entry, record
+from store.pool import Connection
+
+
+class NewDevice(BaseModel):
+    """A device to register. worker: handsets only; grid, lat, lon: where a terminal or camera stands."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$")
+    kind: DeviceKind
+    name: str | None = Field(None, max_length=100)
+    model: str | None = Field(None, max_length=100)
+    datum: Datum = "wgs84"
+    url: str | None = Field(None, max_length=500)
+    worker: str | None = Field(None, max_length=64)
+    grid: str | None = Field(None, pattern=r"^[0-9]{15}$")
+    lat: float | None = Field(None, ge=-90, le=90)
+    lon: float | None = Field(None, ge=-180, le=180)
+
+
+async def register(connection: Connection, caller: Operator, body: NewDevice) -> None:
+    """Adds a device with its worker or place, audited. Raises InvalidInput, Conflict, NotFound, NotAllowed."""
+    if not caller.sees(body.grid) and caller.division:
+        raise NotAllowed(f"grid: it must lie in your division {caller.division}.")
+    if body.worker is not None and body.kind != "handset":
+        raise InvalidInput("worker: only a handset belongs to a worker.")
+    if (body.lat is None) != (body.lon is None) or (body.lat is not None and body.grid is None):
+        raise InvalidInput("lat, lon: give both, with the grid.")
+    await _exists(connection, "grids", "code", "grid", body.grid)
+    await _exists(connection, "workers", "id", "worker", body.worker)
+    row = equipment.DeviceRow(body.id, body.kind, body.name, body.model, body.datum, body.url)
+    await equipment.add_device(connection, row)
+    now = datetime.now(UTC)
+    if body.worker is not None:
+        await equipment.hand_out(connection, body.id, body.worker, now)
+    if body.grid is not None:
+        at = (body.lat, body.lon) if body.lat is not None and body.lon is not None else None
+        await equipment.stand_at(connection, body.id, body.grid, now, at)
+    await noted(connection, caller, "device.add", body.id)
+
+
+async def within(connection: Connection, caller: Operator, device_id: str) -> None:
+    """Raises NotFound for a device that is unknown or beyond the caller's division."""
+    grid = await grid_of(connection, device_id)
+    if caller.division and not caller.sees(grid):
+        raise NotFound(f"There is no device {device_id} in your scope.")
+
+
+async def grid_of(connection: Connection, device_id: str) -> str | None:
+    """The grid that a device belongs to now, by its worker or its place. Raises NotFound."""
+    cursor = await connection.execute(
+        """SELECT coalesce(
+                (SELECT g.grid FROM handset_workers h JOIN worker_grids g ON g.worker = h.worker
+                 WHERE h.handset = d.key AND h.valid_from <= now() AND (h.valid_to IS NULL OR now() < h.valid_to)
+                   AND g.valid_from <= now() AND (g.valid_to IS NULL OR now() < g.valid_to)
+                 ORDER BY g.valid_from LIMIT 1),
+                (SELECT s.grid FROM device_sites s WHERE s.device = d.key AND s.valid_from <= now()
+                   AND (s.valid_to IS NULL OR now() < s.valid_to) LIMIT 1))
+           FROM devices d WHERE d.id = %s""",
+        [device_id],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise NotFound(f"There is no device {device_id} in your scope.")
+    return str(row[0]) if row[0] is not None else None
+
+
+async def _exists(connection: Connection, table: str, column: str, field: str, value: str | None) -> None:
+    if value is None:
+        return
+    cursor = await connection.execute(f"SELECT 1 FROM {table} WHERE {column} = %s", [value])  # noqa: S608 - ours
+    if await cursor.fetchone() is None:
+        raise InvalidInput(f"{field}: there is no {field} {value}.")
+
+
+async def noted(connection: Connection, caller: Operator, action: str, device_id: str) -> None:
+    """One audit row about a device."""
+    await record(
+        connection, Entry(caller.who, action, caller.role, device_id, caller.division or None, peer=caller.peer)
+    )

@@ -1,0 +1,5 @@
+"""`python -m wangge` is `wangge`."""
+
+from wangge.cli import main
+
+main()
