@@ -133,7 +133,7 @@ class HttpPool(Sender):
                 _, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             raise SimulatorError(f"nothing answers at {self._host}:{self._port}: {error}") from error
-        writer.close()
+        writer.transport.abort()
         return len(self.devices)
 
     def send(self, message: Outgoing) -> None:

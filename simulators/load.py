@@ -186,31 +186,32 @@ async def load(
     array: fixes in a message's array; 0 sends plain objects. Fix times of a device rise by a millisecond from base_ms.
     Raises SimulatorError when a connection is refused or lost, or acknowledgements are out of order.
     """
+    if not 10**12 <= base_ms < 10**13 or not credentials:
+        raise SimulatorError("load needs devices, and fix times of 13 digits (epoch milliseconds)")
     loop = asyncio.get_running_loop()
     latencies = Latencies()
     publishers: list[_Publisher] = []
-    for i, (device, token) in enumerate(credentials):
-        total = messages * (i + 1) // len(credentials) - messages * i // len(credentials)
-        name = topic.replace("{device}", device)
-
-        made = _Publisher(
-            (device, token), name, i, total=total, window=window, array=array, base_ms=base_ms, latencies=latencies
-        )
-        publishers.append(made)
-        try:
-            async with asyncio.timeout(15):
-                await loop.create_connection(partial(_itself, made), host, port)
-                await made.accepted
-        except (OSError, TimeoutError) as error:
-            raise SimulatorError(f"cannot connect {device} to {host}:{port}: {error or 'no answer'}") from error
-    cpu, began = time.process_time(), time.perf_counter()
-    busy = [one for one in publishers if one.total]
     try:
+        for i, (device, token) in enumerate(credentials):
+            total = messages * (i + 1) // len(credentials) - messages * i // len(credentials)
+            name = topic.replace("{device}", device)
+            made = _Publisher(
+                (device, token), name, i, total=total, window=window, array=array, base_ms=base_ms, latencies=latencies
+            )
+            publishers.append(made)
+            try:
+                async with asyncio.timeout(15):
+                    await loop.create_connection(partial(_itself, made), host, port)
+                    await made.accepted
+            except (OSError, TimeoutError) as error:
+                raise SimulatorError(f"cannot connect {device} to {host}:{port}: {error or 'no answer'}") from error
+        busy = [one for one in publishers if one.total]
+        cpu, began = time.process_time(), time.perf_counter()
         for one in busy:
             one.start()
         for one in busy:
             await one.done
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     finally:
         for one in publishers:
             one.close()
@@ -224,7 +225,7 @@ async def load(
         latencies.percentile_s(0.5),
         latencies.percentile_s(0.99),
         latencies.max_s,
-        time.process_time() - cpu,
+        cpu,
         len(publishers),
         window,
         max(one.last_ms for one in publishers),
