@@ -4,6 +4,7 @@ They return counts by table and the errors that only the present rows can tell (
 is not registered).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -87,7 +88,8 @@ async def find_grids(connection: Connection, rows: Rows, *, required: bool) -> t
         return rows, []
     fetched = await (await connection.execute(GRIDS)).fetchall()
     index = GridIndex([Grid(code, name, kind, text, tuple(box)) for code, name, kind, text, *box in fetched])
-    codes = index.grids_at(np.array([lats[i] for i in open_ones]), np.array([lons[i] for i in open_ones]))
+    at_lats, at_lons = np.array([lats[i] for i in open_ones]), np.array([lons[i] for i in open_ones])
+    codes = await asyncio.to_thread(index.grids_at, at_lats, at_lons)
     errors = []
     for i, code in zip(open_ones, codes, strict=True):
         rows.values[i][at] = code
@@ -105,7 +107,8 @@ def _merging(table: str, key: str) -> Callable[[Connection, Rows, Moment], Await
 
 async def _grids(connection: Connection, rows: Rows, moment: Moment) -> Applied:
     polygons = rows.column("polygon") or []
-    values = [[*row, *box_of(polygon)] for row, polygon in zip(rows.values, polygons, strict=True)]
+    boxes = await asyncio.to_thread(lambda: [box_of(polygon) for polygon in polygons])
+    values = [[*row, *box] for row, box in zip(rows.values, boxes, strict=True)]
     return Applied({"grids": await merge(connection, "grids", ("code",), (*rows.columns, *BOX), values)}, [])
 
 

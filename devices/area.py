@@ -4,6 +4,7 @@
 nothing. Everything runs in the caller's transaction; positions are WGS-84 degrees.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -72,7 +73,9 @@ async def put_divisions(connection: Connection, rows: Sequence[Division]) -> Cou
 async def put_grids(connection: Connection, rows: Sequence[GridRow]) -> Counts:
     """Grids with their polygons. Raises InvalidInput for a polygon that is none."""
     columns = ("code", "name", "kind", "polygon", "households", "residents", *BOX)
-    return await merge(connection, "grids", ("code",), columns, [(*row, *box_of(row.polygon)) for row in rows])
+    boxes = await asyncio.to_thread(lambda: [box_of(row.polygon) for row in rows])
+    boxed = [(*row, *box) for row, box in zip(rows, boxes, strict=True)]
+    return await merge(connection, "grids", ("code",), columns, boxed)
 
 
 async def put_places(connection: Connection, rows: Sequence[Place]) -> Counts:

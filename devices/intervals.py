@@ -4,7 +4,8 @@ A new interval ends the one that is open; what would overlap an interval with a 
 pure (`place_interval`); `put_intervals` applies it to many subjects at once under locks of their rows.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -102,22 +103,29 @@ async def put_intervals(
 ) -> tuple[Counts, list[Refusal]]:
     """Places (subject, interval) rows in their order; refused ones change nothing. Needs an open transaction."""
     before = await read_intervals(connection, timeline, list({subject for subject, _ in rows}), lock=True)
-    after = {subject: list(intervals) for subject, intervals in before.items()}
+    after, counts, refusals = await asyncio.to_thread(_place_all, timeline, before, rows)
+    await _write(connection, timeline, before, after)
+    return counts, refusals
+
+
+def _place_all(
+    timeline: Timeline, before: Mapping[int | str, list[Interval]], rows: Sequence[tuple[int | str, Interval]]
+) -> tuple[dict[int | str, list[Interval]], Counts, list[Refusal]]:
+    after = dict(before)
     refusals: list[Refusal] = []
     added = changed = same = 0
-    for index, (subject, interval) in enumerate(rows):
+    for number, (subject, interval) in enumerate(rows):
         present = after.setdefault(subject, [])
         try:
             placed = place_interval(present, interval, timeline)
         except (InvalidInput, Conflict) as error:
-            refusals.append(Refusal(index, str(error)))
+            refusals.append(Refusal(number, str(error)))
             continue
         same += placed == present
         added += len(placed) > len(present)
         changed += len(placed) == len(present) and placed != present
         after[subject] = placed
-    await _write(connection, timeline, before, after)
-    return Counts(added, changed, same), refusals
+    return after, Counts(added, changed, same), refusals
 
 
 async def put_interval(connection: Connection, timeline: Timeline, subject: int | str, interval: Interval) -> bool:

@@ -142,7 +142,7 @@ class Loader:
     def _parsed(self, plan: str, exceptions: str) -> WorkerShifts:
         shifts = self._shifts.get((plan, exceptions))
         if shifts is None:
-            shifts = WorkerShifts(_plan(plan), _exceptions(exceptions), self._zone)
+            shifts = parse_shifts(plan, exceptions, self._zone)
             self._shifts[plan, exceptions] = shifts
         return shifts
 
@@ -170,6 +170,11 @@ def read_fingerprints(connection: Connection) -> dict[str, tuple[int, int]]:
     """Fingerprint of each source table."""
     rows = connection.execute(cast("Any", FINGERPRINTS))
     return {table: (count, total) for table, count, total in rows}
+
+
+def parse_shifts(plan: str, exceptions: str, zone: ZoneInfo) -> WorkerShifts:
+    """The shifts of a worker from the texts that PLANS and EXCEPTIONS give."""
+    return WorkerShifts(_plan(plan), _exceptions(exceptions), zone)
 
 
 def _end(until: int | None) -> int:

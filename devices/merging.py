@@ -14,6 +14,7 @@ from psycopg import sql
 from store.pool import Connection
 
 _BLOCK_ROWS = 2000
+_STRETCH_ROWS = 50_000
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 STAGE = "CREATE TEMPORARY TABLE {staging} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA"
@@ -49,10 +50,18 @@ async def merge(
 ) -> Counts:
     """Adds rows, or changes the named columns of those whose key exists. Keys must be unique among the rows.
 
-    Needs an open transaction. Columns that are not named keep their values (or get the default of the table).
+    Needs an open transaction; runs in stretches of 50,000 rows. Columns that are not named keep their values (or get
+    the default of the table).
     """
-    if not rows:
-        return Counts()
+    counts = Counts()
+    for begin in range(0, len(rows), _STRETCH_ROWS):
+        counts = counts.plus(await _merge(connection, table, key, columns, rows[begin : begin + _STRETCH_ROWS]))
+    return counts
+
+
+async def _merge(
+    connection: Connection, table: str, key: Sequence[str], columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> Counts:
     staging = f"staging_{table}"
     changing = [column for column in columns if column not in key] or list(key)
     parts = {
