@@ -13,6 +13,7 @@ import msgspec
 
 from core.errors import InvalidInput
 from ingest.settings import AdmissionSettings
+from store.settings import RetentionSettings
 
 DAY_MS: Final = 86_400_000
 _ROLL_OVERS_MS: Final = (7168 * DAY_MS, 14_336 * DAY_MS)
@@ -59,13 +60,13 @@ class Judge:
     east: float
 
     @classmethod
-    def of(cls, settings: AdmissionSettings, digest_key: bytes) -> "Judge":
-        """The policy that the settings say. digest_key: longer ones than BLAKE2b takes are cut."""
+    def of(cls, settings: AdmissionSettings, retention: RetentionSettings, digest_key: bytes) -> "Judge":
+        """The policy that the settings say; what retention would drop at once is not taken."""
         south, west, north, east = settings.country
         return cls(
             digest_key=digest_key[:64],
-            fix_retention_ms=settings.fix_retention_days * DAY_MS,
-            pos_retention_ms=settings.pos_retention_days * DAY_MS,
+            fix_retention_ms=retention.fixes_days * DAY_MS,
+            pos_retention_ms=retention.pos_days * DAY_MS,
             future_ms=round(settings.future_s * 1000),
             backfill_ms=round(settings.backfill_after_s * 1000),
             sos_keeps_ms=round(settings.sos_keeps_min * 60_000),

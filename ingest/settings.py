@@ -13,17 +13,18 @@ class AdmissionSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     off_duty: Literal["strip", "keep"] = Field(
-        "strip", description="What happens to positions outside the worker's shift: removed before storing, or kept."
+        default="strip",
+        description="What happens to positions outside the worker's shift: removed before storing, or kept.",
     )
     sos_keeps_min: float = Field(
-        30.0, ge=0, le=1440, description="Minutes after an SOS in which positions are kept although off duty."
+        default=30.0, ge=0, le=1440, description="Minutes after an SOS in which positions are kept although off duty."
     )
-    future_s: float = Field(300.0, ge=0, description="A fact further in the future than this goes to quarantine.")
-    backfill_after_s: float = Field(120.0, gt=0, description="A fact older than this on arrival is back-fill.")
-    fix_retention_days: int = Field(180, ge=1, description="Fixes older than this go to quarantine; days kept.")
-    pos_retention_days: int = Field(400, ge=1, description="POS records older than this go to quarantine; days kept.")
+    future_s: float = Field(
+        default=300.0, ge=0, description="A fact further in the future than this goes to quarantine."
+    )
+    backfill_after_s: float = Field(default=120.0, gt=0, description="A fact older than this on arrival is back-fill.")
     country: tuple[float, float, float, float] = Field(
-        (3.86, 73.66, 53.55, 135.05),
+        default=(3.86, 73.66, 53.55, 135.05),
         description="South, west, north, east (degrees, WGS-84): positions outside are flagged.",
     )
 
@@ -33,16 +34,26 @@ class LaneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    batch_rows: int = Field(5000, ge=1, le=100_000, description="Most rows in one batch (a larger payload goes whole).")
-    linger_ms: float = Field(20.0, ge=0, le=1000, description="A batch that is not full waits this long for more.")
-    urgent_linger_ms: float = Field(2.0, ge=0, le=1000, description="The same in the urgent lane.")
-    most_rows: int = Field(50_000, ge=1000, description="Rows that may wait in one lane before senders are held back.")
-    most_bytes: int = Field(
-        32 << 20, ge=1 << 20, description="Bytes that may wait in one lane before senders are held back."
+    batch_rows: int = Field(
+        default=5000, ge=1, le=100_000, description="Most rows in one batch (a larger payload goes whole)."
     )
-    retry_first_s: float = Field(0.1, gt=0, description="First wait before a batch is tried again, store away.")
-    retry_most_s: float = Field(5.0, gt=0, description="Longest wait before a batch is tried again, store away.")
-    drain_s: float = Field(8.0, ge=0, description="At the end, waiting batches are written for at most this long.")
+    linger_ms: float = Field(
+        default=20.0, ge=0, le=1000, description="A batch that is not full waits this long for more."
+    )
+    urgent_linger_ms: float = Field(default=2.0, ge=0, le=1000, description="The same in the urgent lane.")
+    most_rows: int = Field(
+        default=50_000, ge=1000, description="Rows that may wait in one lane before senders are held back."
+    )
+    most_bytes: int = Field(
+        default=32 << 20, ge=1 << 20, description="Bytes that may wait in one lane before senders are held back."
+    )
+    retry_first_s: float = Field(default=0.1, gt=0, description="First wait before a batch is tried again, store away.")
+    retry_most_s: float = Field(
+        default=5.0, gt=0, description="Longest wait before a batch is tried again, store away."
+    )
+    drain_s: float = Field(
+        default=8.0, ge=0, description="At the end, waiting batches are written for at most this long."
+    )
 
 
 class LimitSettings(BaseModel):
@@ -50,14 +61,18 @@ class LimitSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    messages_per_s: float = Field(2000.0, gt=0, description="Messages a second of one device.")
-    records_per_s: float = Field(50_000.0, gt=0, description="Fixes or POS records a second of one device.")
-    burst_s: float = Field(10.0, gt=0, description="Seconds of that rate that may come at once.")
+    messages_per_s: float = Field(default=2000.0, gt=0, description="Messages a second of one device.")
+    records_per_s: float = Field(default=50_000.0, gt=0, description="Fixes or POS records a second of one device.")
+    burst_s: float = Field(default=10.0, gt=0, description="Seconds of that rate that may come at once.")
     raw_bytes_per_s: float = Field(
-        4096.0, gt=0, description="Raw bytes a second kept in quarantine for one device; beyond it only the reason."
+        default=4096.0,
+        gt=0,
+        description="Raw bytes a second kept in quarantine for one device; beyond it only the reason.",
     )
     security_facts_per_s: float = Field(
-        20.0, gt=0, description="Security facts a second stored one by one; beyond it they are counted together."
+        default=20.0,
+        gt=0,
+        description="Security facts a second stored one by one; beyond it they are counted together.",
     )
 
 
@@ -66,15 +81,21 @@ class HttpSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    most_body_bytes: int = Field(1 << 20, ge=1024, description="Largest body, also after decompression; 413 beyond.")
-    most_drained_bytes: int = Field(
-        16 << 20, ge=0, description="So much of a body that is too large is read off before the connection closes."
+    most_body_bytes: int = Field(
+        default=1 << 20, ge=1024, description="Largest body, also after decompression; 413 beyond."
     )
-    room_wait_s: float = Field(2.0, ge=0, description="A request waits this long for room in a full lane, then 503.")
-    commit_wait_s: float = Field(10.0, gt=0, description="A request waits this long for its commit, then 503.")
-    retry_after_s: int = Field(5, ge=1, description="Retry-After of a 503.")
-    most_attachment_bytes: int = Field(20 << 20, ge=1024, description="Largest attachment.")
-    body_wait_s: float = Field(30.0, gt=0, description="A request whose body takes longer is given up.")
+    most_drained_bytes: int = Field(
+        default=16 << 20,
+        ge=0,
+        description="So much of a body that is too large is read off before the connection closes.",
+    )
+    room_wait_s: float = Field(
+        default=2.0, ge=0, description="A request waits this long for room in a full lane, then 503."
+    )
+    commit_wait_s: float = Field(default=10.0, gt=0, description="A request waits this long for its commit, then 503.")
+    retry_after_s: int = Field(default=5, ge=1, description="Retry-After of a 503.")
+    most_attachment_bytes: int = Field(default=20 << 20, ge=1024, description="Largest attachment.")
+    body_wait_s: float = Field(default=30.0, gt=0, description="A request whose body takes longer is given up.")
 
 
 class IngestSettings(BaseModel):

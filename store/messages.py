@@ -24,7 +24,10 @@ Outcome = Literal["stored", "duplicate", "clash"]
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """One message to store. body: JSON without NUL. retain: (topic, payload) kept for MQTT; an empty one clears."""
+    """One message to store. body: JSON without NUL. retain: (topic, payload) kept for MQTT; an empty one clears.
+
+    A state with an empty body only clears what is retained; it leaves no row.
+    """
 
     device: int
     kind: Literal["answer", "report", "state"]
@@ -39,7 +42,9 @@ def store_messages(connection: Connection, messages: Sequence[Message], batch_id
     """Stores what is new, inside the caller's transaction; one outcome a message, in their order."""
     outcomes: list[Outcome] = []
     for message in messages:
-        outcome = "stored" if message.kind == "state" else _claim(connection, message)
+        outcome: Outcome = "duplicate" if not message.body else "stored"
+        if message.kind != "state":
+            outcome = _claim(connection, message)
         if outcome == "stored":
             _insert(connection, message, batch_id)
         if message.retain is not None:
