@@ -5,6 +5,7 @@ stored after the next start.
 """
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -234,6 +235,37 @@ def test_second_service_is_told_who_lives(service_folder: Path) -> None:
             EmbeddedPostgres(service_folder, major=PG_MAJOR).start()
         before = service.acknowledged
         wait_until(lambda: service.acknowledged > before, 10)
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(100, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])])
+def test_kills_at_any_moment_of_a_start(service_folder: Path, kills: int) -> None:
+    """From the making of the cluster to the writing of rows; the guard too every other time. Nothing is lost."""
+    moments = random.Random(7)
+    acknowledged: set[int] = set()
+    for number in range(kills):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVICE, service_folder, str(PG_MAJOR), "wangge"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        time.sleep(0.3 + moments.uniform(0, 1.2))  # not a wait for a condition: the moment is the point
+        process.send_signal(signal.SIGSTOP)  # so that the list of its children is whole
+        for child in psutil.Process(process.pid).children():
+            words = " ".join(child.cmdline())
+            if SERVICE[:60] in words or ("guard.py" in words and number % 2):
+                child.kill()
+        process.kill()
+        said = process.communicate()[0]
+        acknowledged.update(int(line) for line in said[: said.rfind("\n") + 1].splitlines()[1:])
+    with EmbeddedPostgres(service_folder, major=PG_MAJOR) as server:
+        if acknowledged:
+            with psycopg.connect(server.dsn) as connection:
+                row = connection.execute(
+                    "SELECT count(*) FROM fact WHERE id = ANY(%s)", [list(acknowledged)]
+                ).fetchone()
+            assert row == (len(acknowledged),)
+        assert [path.name for path in server.store_dir.glob(".postgres.new-*")] == []
 
 
 def test_log_is_bounded_and_private(tmp_path: Path) -> None:
