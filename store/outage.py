@@ -4,10 +4,16 @@ Facts relied on: SQLSTATE classes of PostgreSQL (appendix A of its manual); psyc
 connection itself broke or could not be made.
 """
 
+import asyncio
+import contextlib
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
+from psycopg import AsyncConnection
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from core.errors import StoreUnavailable
@@ -64,3 +70,23 @@ def outage_errors() -> Iterator[None]:
         if reason is None:
             raise
         raise StoreUnavailable(f"The store cannot be used just now: {reason}.", sqlstate=error.sqlstate) from error
+
+
+@contextmanager
+def cut_after(connection: AsyncConnection[Any], seconds: float) -> Iterator[None]:
+    """Shuts the connection's socket after `seconds`, so that whatever waits for the server in this block ends at once.
+
+    Cancelling instead would make psycopg ask a server that does not answer to cancel, for ten seconds more.
+    """
+    timer = asyncio.get_running_loop().call_later(seconds, _shut, connection)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _shut(connection: AsyncConnection[Any]) -> None:
+    """Ends the connection below libpq, which then reports it as broken."""
+    if not connection.closed:
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as twin:
+            twin.shutdown(socket.SHUT_RDWR)

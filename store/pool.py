@@ -6,6 +6,7 @@ reconnects. Sessions are set up by store.session (UTC, time limits, durable serv
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,13 +19,16 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from core.errors import StoreError, StoreUnavailable
 from store import session
-from store.outage import outage_errors
+from store.outage import cut_after, outage_errors
 
 log = structlog.get_logger()
 
 Connection = AsyncConnection[TupleRow]
 
 BLOCK_TIMEOUT_S = 60.0
+CHECK_TIMEOUT_S = 2.0
+"""A session that takes longer for an empty statement is replaced."""
+_GRACE_S = 0.5
 LISTEN_CHECK_S = 10.0
 LISTEN_BACKOFF_S = (0.1, 5.0)
 
@@ -83,7 +87,7 @@ class Store:
                 timeout=self._acquire_timeout_s,
                 reconnect_timeout=30.0,
                 configure=self._prepare,
-                check=AsyncConnectionPool.check_connection,
+                check=_check,
                 open=False,
             )
             await pool.open(wait=True, timeout=wait_s)
@@ -113,11 +117,13 @@ class Store:
         """
         if self._pool is None:
             raise StoreUnavailable("The store is not open.")
-        limit = asyncio.timeout(timeout_s)
+        limit = asyncio.timeout(timeout_s + _GRACE_S)
+        began = time.monotonic()
         try:
             with outage_errors():
                 async with limit, self._pool.connection() as connection:
-                    yield connection
+                    with cut_after(connection, timeout_s - (time.monotonic() - began)):
+                        yield connection
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -125,6 +131,8 @@ class Store:
         except StoreUnavailable as error:
             if self._refusal and isinstance(error.__cause__, PoolTimeout):
                 raise StoreError(self._refusal) from error
+            if time.monotonic() - began >= timeout_s:
+                raise StoreUnavailable(f"The store did not answer within {timeout_s:g} s.") from error
             raise
 
     @asynccontextmanager
@@ -169,7 +177,7 @@ class Store:
             while True:
                 async for notify in connection.notifies(timeout=LISTEN_CHECK_S):
                     yield Notice(notify.channel, notify.payload)
-                async with asyncio.timeout(LISTEN_CHECK_S):
+                with cut_after(connection, LISTEN_CHECK_S):
                     await connection.execute("SELECT 1")
         finally:
             self._listening.discard(connection)
@@ -193,3 +201,9 @@ class Store:
         self._refusal = None if self._only_checking else self.durability.refusal()
         if self._refusal:
             raise StoreError(self._refusal)
+
+
+async def _check(connection: Connection) -> None:
+    """Whether a session still works, before it is handed out; one round trip."""
+    with cut_after(connection, CHECK_TIMEOUT_S):
+        await connection.execute("")

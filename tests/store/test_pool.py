@@ -145,14 +145,14 @@ async def test_an_undurable_server_is_refused_unless_only_checking(migrated_dsn:
         assert store.durability.synchronous_commit == "off"
 
 
-async def test_a_server_that_turns_undurable_while_we_run(store: Store, pg_server: EmbeddedPostgres) -> None:
-    name = store.dsn.rpartition("/")[2]
-    with psycopg.connect(store.dsn, autocommit=True) as owner:
-        owner.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
-    await asyncio.to_thread(cut_all, pg_server, store.dsn)
-    store._acquire_timeout_s = 1
-    with pytest.raises(StoreError, match="synchronous_commit off"):
-        await count(store)
+async def test_a_server_that_turns_undurable_while_we_run(migrated_dsn: str, pg_server: EmbeddedPostgres) -> None:
+    name = migrated_dsn.rpartition("/")[2]
+    async with Store(migrated_dsn, acquire_timeout_s=0.5) as store:
+        with psycopg.connect(migrated_dsn, autocommit=True) as owner:
+            owner.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
+        await asyncio.to_thread(cut_all, pg_server, migrated_dsn)
+        with pytest.raises(StoreError, match="synchronous_commit off"):
+            await count(store)
 
 
 async def test_listening_hears_and_survives_a_cut(store: Store, pg_server: EmbeddedPostgres) -> None:
