@@ -13,7 +13,7 @@ from typing import Self
 import structlog
 
 from core.clock import Clock, SystemClock
-from core.errors import ConfigurationError, StoreError, WanggeError
+from core.errors import ConfigurationError, WanggeError
 from core.health import Board
 
 log = structlog.get_logger()
@@ -25,14 +25,15 @@ class RestartPolicy:
 
     The n-th failure in a row waits min(first_s · 2^(n-1), most_s), of which a random quarter is taken off (jitter).
     A run of `steady_s` ends the row. give_up_after: so many failures in a row are the last (None: never).
-    final: errors that trying again does not mend; they give up at once.
+    final: errors that trying again does not mend; they give up at once. Not StoreError: an administrator may mend the
+    server while we run.
     """
 
     first_s: float = 0.5
     most_s: float = 30.0
     steady_s: float = 60.0
     give_up_after: int | None = None
-    final: tuple[type[BaseException], ...] = (ConfigurationError, StoreError)
+    final: tuple[type[BaseException], ...] = (ConfigurationError,)
 
     def delay_s(self, failures: int, chance: float) -> float:
         """Seconds to wait after `failures` in a row (1 or more). chance: in [0, 1)."""
