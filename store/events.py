@@ -118,13 +118,14 @@ async def repeat_event(
     at_ms: int,
     who: str,
     *,
+    times: int = 1,
     causes: dict[str, object] | None = None,
     evidence: tuple[dict[str, object], ...] = (),
 ) -> bool:
-    """Counts one more occurrence at `at_ms` (an earlier one moves began_at back). False: no such open event."""
+    """Counts `times` more, the first at `at_ms` (an earlier one moves began_at back). False: no such open event."""
     return await _change(
         connection,
-        "count = count + 1, began_at = least(began_at, %(at)s), causes = causes || %(causes)s, "
+        "count = count + %(times)s, began_at = least(began_at, %(at)s), causes = causes || %(causes)s, "
         "evidence = CASE WHEN jsonb_array_length(evidence) < %(most)s THEN evidence || %(evidence)s ELSE evidence END "
         "WHERE key = %(key)s AND step <> ALL(%(final)s)",
         {
@@ -133,11 +134,12 @@ async def repeat_event(
             "causes": Jsonb(causes or {}),
             "evidence": Jsonb(list(evidence)),
             "most": EVIDENCE_LISTED,
+            "times": times,
             "final": _FINAL,
         },
         "repeated",
         who,
-        {"at_ms": at_ms},
+        {"at_ms": at_ms, "times": times},
     )
 
 

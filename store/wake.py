@@ -5,6 +5,7 @@ A lost notice costs one slow poll, never a fact.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import suppress
 
 from store.pool import Notice, Store
 
@@ -56,12 +57,10 @@ class Wake:
             self._all = False
 
     async def wait(self, seconds: float) -> None:
-        """Until something is noted; after so many seconds without, every tail is due (slow poll)."""
-        try:
+        """Until something new is noted, at most so many seconds. The caller rings now and then (slow poll)."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()
-        except TimeoutError:
-            self._all = True
         self._event.clear()
 
     async def listen(self, store: Store) -> None:

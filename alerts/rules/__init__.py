@@ -1,0 +1,75 @@
+"""The rules: one module each, and the table that names them with the facts that they listen to.
+
+Adding a rule means adding its module and one line here (and its settings' line in alerts.settings).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alerts.rule import AnyRule
+from alerts.rules.data import Data
+from alerts.rules.mass import Mass
+from alerts.rules.security import Security
+from alerts.rules.terminal.declines import Declines
+from alerts.rules.terminal.fault import Fault
+from alerts.rules.terminal.missing import Missing
+from alerts.rules.terminal.offline import Offline
+from alerts.rules.terminal.repeated import Repeated
+from alerts.rules.terminal.tamper import Tamper
+from alerts.rules.terminal.unusual import Unusual
+from alerts.rules.track.boundary import Boundary
+from alerts.rules.track.idle import Idle
+from alerts.rules.track.implausible import Implausible
+from alerts.rules.track.power import Power
+from alerts.rules.track.removed import Removed
+from alerts.rules.track.silence import Silence
+from alerts.rules.track.sos import Sos
+from core.lane import Lane
+
+SubjectKind = Literal["handset", "terminal", "sender", "division"]
+
+_URGENT: frozenset[int] = frozenset({Lane.URGENT})
+_NOW: frozenset[int] = frozenset({Lane.URGENT, Lane.LIVE})
+_ALL: frozenset[int] = frozenset({Lane.URGENT, Lane.LIVE, Lane.BACKFILL})
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """One rule: what it watches, the lanes whose facts it takes, and how it is made from its settings.
+
+    settings: the name of its section. absence: opens events because nothing came (alerts.absence).
+    """
+
+    code: str
+    settings: str
+    kind: SubjectKind
+    lanes: frozenset[int]
+    make: Callable[[Any], AnyRule]
+    absence: bool = False
+
+    @property
+    def memory(self) -> str:
+        """The name of the rule's state in a subject's row."""
+        return self.make.__name__.lower()
+
+
+RULE_TABLE: tuple[RuleLine, ...] = (
+    RuleLine("TRK-01", "trk_01", "handset", _URGENT, Sos),
+    RuleLine("TRK-02", "trk_02", "handset", _ALL, Silence, absence=True),
+    RuleLine("TRK-03", "trk_03", "handset", _NOW, Boundary),
+    RuleLine("TRK-04", "trk_04", "handset", _NOW, Removed),
+    RuleLine("TRK-05", "trk_05", "handset", _NOW, Power),
+    RuleLine("TRK-06", "trk_06", "handset", _ALL, Implausible),
+    RuleLine("TRK-07", "trk_07", "handset", _NOW, Idle),
+    RuleLine("POS-01", "pos_01", "terminal", _ALL, Offline, absence=True),
+    RuleLine("POS-02", "pos_02", "terminal", _ALL, Tamper),
+    RuleLine("POS-03", "pos_03", "terminal", _ALL, Fault),
+    RuleLine("POS-04", "pos_04", "terminal", _ALL, Declines),
+    RuleLine("POS-05", "pos_05", "terminal", _ALL, Unusual),
+    RuleLine("POS-06", "pos_06", "terminal", _ALL, Repeated),
+    RuleLine("POS-07", "pos_07", "terminal", _ALL, Missing),
+    RuleLine("SEC-01", "sec_01", "sender", _ALL, Security),
+    RuleLine("DQ-01", "dq_01", "division", _ALL, Data),
+    RuleLine("DQ-01", "dq_01", "division", frozenset(), Mass),
+)
