@@ -118,6 +118,11 @@ async def list_roads(connection: Connection, scope: str = "") -> list[RoadRow]:
     return [RoadRow(*row) for row in await _rows(connection, LIST_ROADS, [scope])]
 
 
+async def list_departments(connection: Connection) -> list[tuple[str, str]]:
+    """All departments as (id, name)."""
+    return [(row[0], row[1]) for row in await _rows(connection, "SELECT id, name FROM departments ORDER BY id", None)]
+
+
 async def list_components(
     connection: Connection, scope: str = "", after: str = "", limit: int = 1000
 ) -> list[ComponentRow]:

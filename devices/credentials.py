@@ -60,7 +60,7 @@ async def issue_many(connection: Connection, devices: Sequence[tuple[int, str]])
     """Makes new tokens for (key, id) pairs in bulk, revoking former ones. The devices must be in service."""
     keys = [key for key, _ in devices]
     made = [NewCredential(device_id, new_token()) for _, device_id in devices]
-    await connection.execute("SELECT key FROM devices WHERE key = ANY (%s) ORDER BY key FOR UPDATE", [keys])
+    await connection.execute("SELECT key FROM devices WHERE key = ANY (%s) ORDER BY key FOR NO KEY UPDATE", [keys])
     await connection.execute(
         "UPDATE credentials SET revoked_at = now() WHERE device = ANY (%s) AND revoked_at IS NULL", [keys]
     )
@@ -71,7 +71,7 @@ async def issue_many(connection: Connection, devices: Sequence[tuple[int, str]])
 
 async def revoke(connection: Connection, device_id: str) -> bool:
     """Makes the device's token invalid at once. False when it had none. Raises NotFound for an unknown device."""
-    cursor = await connection.execute("SELECT key FROM devices WHERE id = %s FOR UPDATE", [device_id])
+    cursor = await connection.execute("SELECT key FROM devices WHERE id = %s FOR NO KEY UPDATE", [device_id])
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"No device {device_id!r} is registered.")
@@ -83,7 +83,9 @@ async def revoke(connection: Connection, device_id: str) -> bool:
 
 async def _locked(connection: Connection, device_id: str) -> int:
     """Key of a device in service, its row locked so that two rotations follow each other."""
-    cursor = await connection.execute("SELECT key, retired_at FROM devices WHERE id = %s FOR UPDATE", [device_id])
+    cursor = await connection.execute(
+        "SELECT key, retired_at FROM devices WHERE id = %s FOR NO KEY UPDATE", [device_id]
+    )
     row = await cursor.fetchone()
     if row is None:
         raise NotFound(f"No device {device_id!r} is registered; add it with `wangge devices add`.")

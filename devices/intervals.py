@@ -45,7 +45,7 @@ WORKER_GRIDS = Timeline("worker_grids", "worker", ("grid",), "workers", "id", "t
 STAND_INS = WORKER_GRIDS._replace(alone=False)
 """A worker who looks after another grid beside the own one: the own interval goes on."""
 
-LOCK = "SELECT {parent_key} FROM {parent} WHERE {parent_key} = ANY (%s::{type}[]) ORDER BY 1 FOR UPDATE"
+LOCK = "SELECT {parent_key} FROM {parent} WHERE {parent_key} = ANY (%s::{type}[]) ORDER BY 1 FOR NO KEY UPDATE"
 READ = """
 SELECT {subject}, valid_from, valid_to, {values} FROM {table}
 WHERE {subject} = ANY (%s::{type}[]) ORDER BY {subject}, valid_from

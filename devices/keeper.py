@@ -122,7 +122,7 @@ class RegistryKeeper:
         """Runs in a thread: one read-only snapshot of the store, a new registry and what differs in it."""
         keys: dict[str, Keys] = {name: None if some is None else sorted(some) for name, some in wanted.items()}
         fingerprints = self._fingerprints
-        with connect(self._store.dsn, application_name="wangge registry") as connection, outage_errors():
+        with outage_errors(), connect(self._store.dsn, application_name="wangge registry") as connection:
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             if compare or not fingerprints:
                 fingerprints = read_fingerprints(connection)

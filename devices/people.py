@@ -155,7 +155,7 @@ def place_plan(present: Sequence[WeekPlan], new: WeekPlan) -> list[WeekPlan]:
 async def put_plans(connection: Connection, plans: Mapping[str, WeekPlan]) -> tuple[Counts, dict[str, str]]:
     """Gives workers a new version of their plan. Returns counts of workers, and why some were refused."""
     workers = sorted(plans)
-    await connection.execute("SELECT id FROM workers WHERE id = ANY (%s) ORDER BY id FOR UPDATE", [workers])
+    await connection.execute("SELECT id FROM workers WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE", [workers])
     before = await read_plans(connection, workers)
     refused: dict[str, str] = {}
     rows: list[tuple[object, ...]] = []
@@ -193,7 +193,7 @@ async def read_plans(connection: Connection, workers: Sequence[str]) -> dict[str
 async def put_exceptions(connection: Connection, days: Sequence[ExceptionalDay]) -> Counts:
     """Sets exceptional days of workers; each replaces what was set for that worker and day."""
     workers, dates = sorted({day.worker for day in days}), sorted({day.day for day in days})
-    await connection.execute("SELECT id FROM workers WHERE id = ANY (%s) ORDER BY id FOR UPDATE", [workers])
+    await connection.execute("SELECT id FROM workers WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE", [workers])
     present: dict[tuple[str, date], list[tuple[object, ...]]] = {}
     for worker, day, *rest in await (await connection.execute(READ_EXCEPTIONS, [workers, dates])).fetchall():
         present.setdefault((worker, day), []).append(tuple(rest))

@@ -24,7 +24,12 @@ from devices.records import (
 )
 from devices.shifts import WorkerShifts
 
+EARLIEST_MS = 0
+LATEST_MS = 221_845_392_000_000
+"""The year 9000."""
+
 _Held = TypeVar("_Held", Assignment, Site)
+_Key = TypeVar("_Key", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Tables:
 
 
 class Registry:
-    """A snapshot of what exists. Instants are UTC epoch milliseconds (years 2 to 9998)."""
+    """A snapshot of what exists. Instants are UTC epoch milliseconds."""
 
     def __init__(
         self, tables: Tables | None = None, before: "Registry | None" = None, changed: frozenset[int] = frozenset()
@@ -54,6 +59,8 @@ class Registry:
         self._by_id = {record.id: record for record in tables.devices.values()}
         self._duties: dict[int, Duty] = {}
         self._index: GridIndex | None = None
+        self._handsets_by_worker: dict[str, list[int]] | None = None
+        self._workers_by_grid: dict[str, list[str]] | None = None
         if before is not None:
             self._duties = {key: duty for key, duty in before._duties.copy().items() if key not in changed}
             self._index = before._index if before.tables.grids is tables.grids else None
@@ -89,12 +96,23 @@ class Registry:
         return self.tables.workers.get(worker_id)
 
     def handsets_of(self, worker_id: str, at_ms: int) -> list[int]:
-        """Keys of the handsets that a worker had then. Walks all handsets: not for each fix."""
-        return [
-            key
-            for key, spans in self.tables.handset_workers.items()
-            if any(span.to == worker_id and span.since_ms <= at_ms < span.until_ms for span in spans)
-        ]
+        """Keys of the handsets that a worker had then."""
+        if self._handsets_by_worker is None:
+            self._handsets_by_worker = _inverted(self.tables.handset_workers)
+        keys = self._handsets_by_worker.get(worker_id, ())
+        return [key for key in keys if self.worker_of(key, at_ms) == worker_id]
+
+    def workers_of(self, grid: str, at_ms: int) -> list[str]:
+        """Ids of the workers who had a grid then; the one who held it the longest first."""
+        if self._workers_by_grid is None:
+            self._workers_by_grid = _inverted(self.tables.worker_grids)
+        held = (
+            (span.since_ms, worker)
+            for worker in self._workers_by_grid.get(grid, ())
+            for span in self.tables.worker_grids[worker]
+            if span.to == grid and span.since_ms <= at_ms < span.until_ms
+        )
+        return [worker for _, worker in sorted(held)]
 
     def grids_of(self, key: int, at_ms: int) -> tuple[str, ...]:
         """Codes of the grids that a device belonged to then, the own one first; a worker may stand in for another."""
@@ -124,7 +142,10 @@ class Registry:
     # Duty
 
     def duty_at(self, key: int, at_ms: int) -> Duty:
-        """Duty of the handset's worker then, constant over [since_ms, until_ms); the last answer a handset is kept."""
+        """Duty of the handset's worker then, constant over [since_ms, until_ms); the last answer a handset is kept.
+
+        Instants that no device can mean (before 1970, after 9000) are off duty.
+        """
         duty = self._duties.get(key)
         if duty is not None and duty.since_ms <= at_ms < duty.until_ms:
             return duty
@@ -137,6 +158,9 @@ class Registry:
         return [] if shifts is None else shifts.shifts_between(since_ms, until_ms)
 
     def _duty(self, key: int, at_ms: int) -> Duty:
+        if not EARLIEST_MS <= at_ms < LATEST_MS:
+            nonsense = (NEVER, EARLIEST_MS) if at_ms < EARLIEST_MS else (LATEST_MS, FOREVER)
+            return Duty(False, False, *nonsense)
         spans = self.tables.handset_workers.get(key, ())
         held = _held(spans, at_ms)
         if held is None:
@@ -187,3 +211,12 @@ def _held(spans: tuple[_Held, ...] | None, at_ms: int) -> _Held | None:
         if span.since_ms <= at_ms < span.until_ms:
             return span
     return None
+
+
+def _inverted(ties: Mapping[_Key, tuple[Assignment, ...]]) -> dict[str, list[_Key]]:
+    """For each thing tied to, the subjects that ever were."""
+    found: dict[str, list[_Key]] = {}
+    for subject, spans in ties.items():
+        for to in {span.to for span in spans}:
+            found.setdefault(to, []).append(subject)
+    return found

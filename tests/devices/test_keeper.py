@@ -143,3 +143,19 @@ async def test_what_no_notice_told_is_found_by_comparing(store: Store) -> None:
         task = group.create_task(keeper.run())
         await until(lambda: keeper.registry.device("h1") is not None)
         task.cancel()
+
+
+async def test_a_change_made_while_the_line_was_cut_is_known_afterwards(store: Store) -> None:
+    async with store.transaction() as connection:
+        await seed(connection)
+    cut = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE pid <> pg_backend_pid() AND datname = current_database()"""
+    async with running(store) as (keeper, _):
+        await asyncio.sleep(0.3)
+        async with store.transaction() as connection:
+            await connection.execute("INSERT INTO workers (id, name) VALUES ('w3', '陈静')")
+            await connection.execute(cut)
+        await until(lambda: keeper.registry.worker("w3") is not None, within_s=10)
+        async with store.transaction() as connection:
+            await connection.execute("DELETE FROM workers WHERE id = 'w3'")
+        await until(lambda: keeper.registry.worker("w3") is None, within_s=10)

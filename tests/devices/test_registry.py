@@ -55,7 +55,9 @@ def test_devices_by_id_key_alias_and_kind(registry: Registry) -> None:
 def test_whose_it_is_depends_on_the_instant(registry: Registry) -> None:
     assert [registry.worker_of(1, t) for t in (TEN - 1, TEN, NOON - 1, NOON)] == [None, "w1", "w1", "w2"]
     assert registry.handsets_of("w1", TEN) == [1]
-    assert registry.handsets_of("w1", NOON) == []
+    assert registry.handsets_of("w1", NOON) == registry.handsets_of("nobody", NOON) == []
+    assert [registry.workers_of(OTHER, t) for t in (TEN - 1, TEN, NOON)] == [[], ["w1"], []]
+    assert registry.workers_of(GRID, NOON) == ["w1"]
 
 
 def test_grid_is_the_workers_else_the_place_of_the_device(registry: Registry) -> None:
@@ -73,6 +75,12 @@ def test_duty_is_cut_where_the_handset_changes_hands(registry: Registry) -> None
     assert registry.duty_at(1, TEN) == Duty(True, True, TEN, NOON)
     assert registry.duty_at(1, NOON) == Duty(True, False, NOON, FOREVER)
     assert registry.duty_at(2, TEN) == Duty(True, False, NEVER, FOREVER)
+
+
+@pytest.mark.parametrize("at_ms", [-1, NEVER, 1 << 60, FOREVER])
+def test_an_instant_that_no_device_can_mean_is_off_duty(registry: Registry, at_ms: int) -> None:
+    duty = registry.duty_at(1, at_ms)
+    assert (duty.on, duty.planned) == (False, False)
 
 
 def test_answers_outlive_a_change_that_does_not_touch_them(registry: Registry) -> None:
