@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         reasons, self.session.notices = self.session.notices, []
         topic = topics.own_topic(self.session.device, "reject")
         if self.session.wants(topic) is not None and not self.send(
-            Downlink(topic, self._listener.reject_payload(reasons), qos=1)
+            Downlink(topic, topics.reject_payload(reasons), qos=1)
         ):
             self._listener.stats.dropped_notices += 1
 
@@ -218,8 +218,16 @@ class Connection(asyncio.Protocol):
         self._listener.closed(self, reason, detail, was_open=was_open)
         if reason in _ABRUPT:
             self._transport.abort()
+        elif reason is Reason.DRAINING and self._transport.can_write_eof():
+            self._linger()
         else:
             self._transport.close()
+
+    def _linger(self) -> None:
+        """Closing with unread bytes would reset the connection and lose the last PUBACKs: half-close, read off."""
+        self._transport.write_eof()
+        if not self._reading:
+            self._transport.resume_reading()
 
     def abort(self) -> None:
         """Gives up on writing the rest."""

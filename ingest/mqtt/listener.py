@@ -6,11 +6,11 @@ Clauses are named in codec.py, session.py and gate.py.
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
-import msgspec
 import structlog
 
 from core.errors import StoreUnavailable
@@ -29,11 +29,11 @@ log = structlog.get_logger(__name__)
 _SWEEP_S = 1.0
 _THROTTLE_TICK_S = 0.05
 _CLOSE_WITHIN_S = 5.0
+_LINGER_S = 1.0
 _LOGGED_ONCE_FOR_S = 60.0
 _WORTH_A_WARNING = frozenset(
     {Reason.MALFORMED, Reason.FORBIDDEN_TOPIC, Reason.REFUSED, Reason.SLOW_READER, Reason.FULL}
 )
-_REASONS_SHOWN = 20
 
 
 def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
@@ -42,6 +42,11 @@ def tls_context(cert: Path, key: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(cert, key)
     return context
+
+
+async def _poll(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 only drain waits; the hot path tells nobody
+        await asyncio.sleep(0.02)
 
 
 class Listener:
@@ -131,11 +136,12 @@ class Listener:
             connection.finish_step()
         try:
             async with asyncio.timeout(deadline_s):
-                while any(link.in_flight for link in self._links.values()):  # noqa: ASYNC110 the hot path tells nobody
-                    await asyncio.sleep(0.02)
+                await _poll(lambda: not any(link.in_flight for link in self._links.values()))
                 self._close_all()
-                while not self._wills.is_empty() or self._closing:  # noqa: ASYNC110 as above
-                    await asyncio.sleep(0.02)
+                await _poll(self._wills.is_empty)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LINGER_S):
+                        await _poll(lambda: not self._closing)
         except TimeoutError:
             log.warning("mqtt.drain_incomplete", in_flight=sum(link.in_flight for link in self._links.values()))
         self._close_all()
@@ -340,10 +346,6 @@ class Listener:
         for connection in connections:
             connection.close(reason)
         return len(connections)
-
-    def reject_payload(self, reasons: Sequence[str]) -> bytes:
-        """`{"count": n, "reasons": [...]}`; each reason once, at most 20."""
-        return msgspec.json.encode({"count": len(reasons), "reasons": list(dict.fromkeys(reasons))[:_REASONS_SHOWN]})
 
     async def _send_retained(self, connection: Connection, filters: Sequence[str]) -> None:
         """3.3.1-6: a new subscription gets the retained messages that match, with RETAIN = 1."""

@@ -4,7 +4,10 @@ A device publishes and subscribes only under its own id (`wangge/v1/{id}/…`); 
 (`wangge/v1/events/…`) and never publishes. Filters by OASIS MQTT 3.1.1 clause 4.7.
 """
 
+from collections.abc import Sequence
 from typing import Final, get_args
+
+import msgspec
 
 from core.errors import DecodeError, NotAllowed
 from ingest.mqtt.contract import Device, TopicKind
@@ -12,12 +15,18 @@ from ingest.mqtt.contract import Device, TopicKind
 PREFIX: Final = "wangge/v1/"
 EVENTS_PREFIX: Final = "wangge/v1/events/"
 REFUSED: Final = 0x80
+_REASONS_SHOWN: Final = 20
 _OWN_KINDS: Final[dict[str, TopicKind]] = {kind: kind for kind in get_args(TopicKind) if kind != "owntracks"}
 
 
 def own_topic(device: Device, leaf: str) -> str:
     """A device's topic, `leaf` being `task`, `stored`, `reject`, `fix` …"""
     return f"{PREFIX}{device.device_id}/{leaf}"
+
+
+def reject_payload(reasons: Sequence[str]) -> bytes:
+    """What `…/reject` says: `{"count": n, "reasons": [...]}`, each reason once, at most 20 of them."""
+    return msgspec.json.encode({"count": len(reasons), "reasons": list(dict.fromkeys(reasons))[:_REASONS_SHOWN]})
 
 
 def device_of(topic: str) -> tuple[str, TopicKind] | None:

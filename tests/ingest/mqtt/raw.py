@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ingest.mqtt import codec
 from ingest.mqtt.codec import Acknowledge, Bare, Connack, Connect, Packet, Publish, Suback, Subscribe
@@ -39,9 +39,9 @@ class Raw:
     def send(self, *packets: Packet | bytes) -> None:
         self.writer.write(b"".join(p if isinstance(p, bytes) else codec.encode(p) for p in packets))
 
-    async def hello(self, user: str | None, client_id: str = "c", **fields: object) -> Connack:
+    async def hello(self, user: str | None, client_id: str = "c", **fields: Any) -> Connack:
         fields = {"user": user, "password": TOKEN, **fields}
-        self.send(Connect(client_id, **fields))  # type: ignore[arg-type]
+        self.send(Connect(client_id, **fields))
         answer = await self.expect()
         assert isinstance(answer, Connack)
         return answer

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import struct
+from typing import Any
 
 import pytest
 
@@ -111,9 +112,9 @@ async def test_qos2(house: HouseMaker) -> None:
         ("d1", {"will_topic": "wangge/v1/d2/state"}, 5),
     ],
 )  # fmt: skip
-async def test_refusals(house: HouseMaker, user: str | None, fields: dict[str, object], code: int) -> None:
+async def test_refusals(house: HouseMaker, user: str | None, fields: dict[str, Any], code: int) -> None:
     async with house() as made, await Raw.open(made.port) as client:
-        assert await client.hello(user, **fields) == Connack(False, code)  # type: ignore[arg-type]
+        assert await client.hello(user, **fields) == Connack(False, code)
         assert await client.ended() == b""
         assert made.listener.stats.refused == {code: 1}
         assert made.listener.stats.accepted == 0
@@ -122,10 +123,11 @@ async def test_refusals(house: HouseMaker, user: str | None, fields: dict[str, o
 async def test_store_away_at_connect(house: HouseMaker) -> None:
     intake, store = MemoryIntake(), MemoryStore()
     intake.down = store.down = True
+    cases: list[tuple[str, dict[str, Any]]] = [("slow1", {}), ("d1", {"clean": False})]
     async with house(intake=intake, store=store) as made:
-        for user, fields in (("slow1", {}), ("d1", {"clean": False})):
+        for user, fields in cases:
             async with await Raw.open(made.port) as client:
-                assert await client.hello(user, **fields) == Connack(False, 3)  # type: ignore[arg-type]
+                assert await client.hello(user, **fields) == Connack(False, 3)
                 await client.ended()
 
 

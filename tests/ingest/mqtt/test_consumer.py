@@ -1,0 +1,221 @@
+"""The consumer of a foreign broker, with a real mosquitto that is killed; and receipts by themselves."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import paho.mqtt.client as paho
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import ConfigurationError
+from ingest.mqtt import MqttSettings
+from ingest.mqtt.consumer import Consumer
+from ingest.mqtt.receipts import Receipts, sequence_numbers
+from tests.ingest.mqtt.broker import Mosquitto
+from tests.ingest.mqtt.double import MemoryIntake, RealClock
+from tests.ingest.mqtt.raw import until
+from tests.ingest.mqtt.test_clients import Paho, connected
+
+
+@asynccontextmanager
+async def consuming(broker: Mosquitto, intake: MemoryIntake, **settings: object) -> AsyncIterator[Consumer]:
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    consumer = Consumer(MqttSettings.model_validate({"broker_url": url, **settings}), intake, RealClock())
+    running = asyncio.ensure_future(consumer.run())
+    try:
+        await until(lambda: consumer.stats.connected or running.done())
+        await asyncio.sleep(0.1)
+        yield consumer
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def numbers_of(intake: MemoryIntake) -> set[int]:
+    return {json.loads(payload)["seq"] for payload in intake.payloads()}
+
+
+async def test_acknowledges_after_the_commit_and_publishes_receipts() -> None:
+    intake = MemoryIntake(manual=True)
+    async with Mosquitto() as broker, consuming(broker, intake) as consumer:
+        with connected(broker.port, "d1") as device:
+            await until(lambda: device.codes == ["Success"])
+            device.client.subscribe("wangge/v1/d1/+", 1)
+            await until(device.subscribed.is_set)
+            for number in range(1, 4):
+                device.client.publish("wangge/v1/d1/pos", b'{"seq": %d}' % number, qos=1)
+            device.client.publish("wangge/v1/d1/answer", b"bad", qos=1)
+            device.client.publish("wangge/v1/ghost/fix", b'{"seq": 9}', qos=1)
+            device.client.publish("owntracks/u/phone", b"{}", qos=1)
+            await until(lambda: len(intake.waiting) == 6)
+            assert consumer.stats.stored == 0
+            assert [m.device.kind for m in intake.waiting if m.topic.startswith("wangge/v1/ghost")] == ["unknown"]
+            intake.commit(intake.waiting[1:])
+            await asyncio.sleep(0.1)
+            assert not [m for m in device.got if m.topic.endswith("stored")]
+            intake.commit()
+            await until(lambda: any(m.topic == "wangge/v1/d1/reject" for m in device.got))
+            receipts = [json.loads(m.payload) for m in device.got if m.topic == "wangge/v1/d1/stored"]
+            assert receipts == [{"up_to": 3}]
+            assert consumer.stats.stored == 6
+            assert consumer.stats.unknown == 1
+
+
+async def test_window_is_bounded_and_nothing_is_lost() -> None:
+    intake = MemoryIntake(manual=True, capacity=5)
+    async with Mosquitto() as broker, consuming(broker, intake, broker_window=20) as consumer:
+        with connected(broker.port, "d1") as device:
+            for number in range(300):
+                device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
+            await until(lambda: len(device.acked) == 300)
+            await until(lambda: consumer.stats.messages == 20)
+            await asyncio.sleep(0.2)
+            assert (consumer.stats.messages, len(intake.waiting)) == (20, 5)
+            async with asyncio.timeout(20):
+                while len(intake.stored) < 300:
+                    intake.commit()
+                    await asyncio.sleep(0.005)
+            assert numbers_of(intake) == set(range(300))
+            assert len(intake.stored) == 300
+
+
+async def test_broker_killed_while_publishing() -> None:
+    """Everything arrives once the device sends again what it finds missing; no receipt covers an unstored arrival.
+
+    What a receipt cannot cover: a message that the broker acknowledged to the device and forgot in the crash.
+    """
+    intake = MemoryIntake()
+    total, kills = 600, 2
+    async with Mosquitto() as broker, consuming(broker, intake) as consumer:
+        consumer._client.reconnect_delay_set(1, 1)
+        with connected(broker.port, "d1", clean_session=False) as device:
+            device.client.reconnect_delay_set(1, 1)
+            promises: list[set[int]] = []
+            device.client.on_message = lambda _c, _d, message: promises.append(
+                {
+                    number
+                    for number in (json.loads(m.payload)["seq"] for m in list(intake.waiting))
+                    if number <= json.loads(message.payload)["up_to"]
+                }
+                - numbers_of(intake)
+            )
+            await until(lambda: device.codes != [])
+            device.client.subscribe("wangge/v1/d1/stored", 1)
+            for number in range(1, total + 1):
+                device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
+                await asyncio.sleep(0.001)
+                if number % (total // (kills + 1)) == 0 and number < total:
+                    await until(lambda: consumer.stats.connected and device.client.is_connected(), 15)
+                    broker.kill()
+                    await until(lambda: not consumer.stats.connected)
+                    await broker.start()
+            await until(lambda: consumer.stats.connected and device.client.is_connected(), 15)
+            async with asyncio.timeout(30):
+                while numbers_of(intake) != set(range(1, total + 1)):
+                    await asyncio.sleep(1.0)
+                    for number in sorted(set(range(1, total + 1)) - numbers_of(intake)):
+                        device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
+            assert consumer.stats.connections == kills + 1
+            assert promises
+            assert not any(promises)
+
+
+async def test_a_restarted_consumer_gets_what_was_not_acknowledged() -> None:
+    first, second = MemoryIntake(manual=True), MemoryIntake()
+    async with Mosquitto() as broker:
+        with connected(broker.port, "d1") as device:
+            async with consuming(broker, first):
+                for number in range(30):
+                    device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
+                await until(lambda: len(first.waiting) == 30)
+                first.commit(first.waiting[:10])
+                await asyncio.sleep(0.1)
+            for number in range(30, 40):
+                device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
+            async with consuming(broker, second):
+                await until(lambda: len(second.stored) == 30)
+            assert numbers_of(first) | numbers_of(second) == set(range(40))
+            assert numbers_of(first) & numbers_of(second) == set()
+
+
+async def test_group_shares_the_messages() -> None:
+    one, two = MemoryIntake(), MemoryIntake(seed=2)
+    async with (
+        Mosquitto() as broker,
+        consuming(broker, one, broker_group="g", broker_client_id="w1"),
+        consuming(broker, two, broker_group="g", broker_client_id="w2"),
+    ):
+        with connected(broker.port, "d1") as device:
+            for number in range(200):
+                device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
+            await until(lambda: len(one.stored) + len(two.stored) == 200)
+            assert numbers_of(one) | numbers_of(two) == set(range(200))
+            assert one.stored
+            assert two.stored
+
+
+async def test_drain_acknowledges_what_is_under_way() -> None:
+    intake = MemoryIntake(manual=True)
+    async with Mosquitto() as broker, consuming(broker, intake) as consumer:
+        with connected(broker.port, "d1") as device:
+            device.client.publish("wangge/v1/d1/fix", b'{"seq": 1}', qos=1)
+            await until(lambda: len(intake.waiting) == 1)
+            draining = asyncio.ensure_future(consumer.drain(5))
+            await asyncio.sleep(0.05)
+            device.client.publish("wangge/v1/d1/fix", b'{"seq": 2}', qos=1)
+            await until(lambda: len(device.acked) == 2)
+            intake.commit()
+            assert await draining
+            assert consumer.stats.messages == 1
+        again = MemoryIntake()
+        async with consuming(broker, again):
+            await until(lambda: again.payloads() == [b'{"seq": 2}'])
+
+
+@pytest.mark.parametrize("url", ["", "http://x", "mqtt://", "broker:1883"])
+def test_unusable_url(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="broker_url"):
+        Consumer(MqttSettings(broker_url=url), MemoryIntake(), RealClock())
+
+
+@pytest.mark.parametrize(
+    ("payload", "numbers"),
+    [
+        (b'{"seq": 3, "x": [1]}', [3]), (b'[{"seq": 1}, {}, {"seq": 2}]', [1, 2]), (b"{}", []), (b"", []),
+        (b"bad", []), (b'{"seq": "3"}', []), (b"\xff", []), (b'{"seq": 1e3}', []), (b"[1]", []),
+        (b'"\xed\xa0\x80"', []),
+    ],
+)  # fmt: skip
+def test_sequence_numbers(payload: bytes, numbers: list[int]) -> None:
+    assert list(sequence_numbers(payload)) == numbers
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 30), max_size=3)), max_size=20), st.randoms())
+def test_receipts_never_promise_too_much(messages: list[tuple[str, list[int]]], dice: object) -> None:
+    receipts = Receipts()
+    for device, numbers in messages:
+        receipts.received(device, numbers)
+    left = list(range(len(messages)))
+    dice.shuffle(left)  # type: ignore[attr-defined]
+    while left:
+        index = left.pop()
+        receipts.stored(*messages[index])
+        for device, up_to in receipts.take_due().items():
+            unstored = [n for i in left if messages[i][0] == device for n in messages[i][1]]
+            assert all(number >= up_to for number in unstored)
+    assert len(receipts) == 0
+
+
+def test_receipts_start_again_with_a_device_that_restarts() -> None:
+    receipts = Receipts()
+    for number in (500, 1):
+        receipts.received("d", [number])
+        receipts.stored("d", [number])
+        assert receipts.take_due() == {"d": number}
+
+
+def test_api_of_paho_is_the_one_we_use() -> None:
+    assert isinstance(Paho("d1").client, paho.Client)
