@@ -1,7 +1,7 @@
 """The handsets of a city as one deterministic model: `step()` gives the next messages, nothing is sent here.
 
-The fleet is cut into as many slices as the interval has seconds; a step advances one slice, so that sending is spread
-evenly and 10,590 handsets at 10 s cost a few milliseconds of CPU a second. Same arguments, same messages and truth.
+The fleet is cut into up to as many slices as the interval has seconds; a step advances one. Sending is spread evenly,
+and 10,590 handsets at 10 s cost a few milliseconds of CPU a second. Same arguments, same messages and truth.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ from simulators.outgoing import FIX_FORMAT, MAX_FACTS, FixDraft, Outgoing, fix_b
 from simulators.stage import Stage, shift_bounds
 from simulators.truth import Injected, is_detectable
 
+LEAST_SLICE = 32
+"""Handsets that are worth a step of their own: below, numpy's fixed cost of a step is most of it."""
 DEAD_ZONES_PER_HOUR = 0.5
 DEAD_ZONE_S = (60.0, 360.0)
 
@@ -43,13 +45,10 @@ class HandsetFleet:
         self._handsets = handsets
         self._ids = [handset.id for handset in handsets]
         self.stage = Stage(handsets, self._rng)
-        self._slices = max(1, round(interval_s))
+        self._slices = max(1, min(round(interval_s), n // LEAST_SLICE))
         self._interval_ms = round(interval_s * 1000)
-        self._bounds = [n * g // self._slices for g in range(self._slices + 1)]
-        self.slice_ms = self._interval_ms // self._slices
-        self._offset_ms = np.zeros(n, dtype=np.int64)
-        for a, b in zip(self._bounds, self._bounds[1:], strict=False):
-            self._offset_ms[a:b] = np.arange(b - a) * self.slice_ms // max(1, b - a)
+        self._bounds = [-(-n * g // self._slices) for g in range(self._slices + 1)]
+        self._offset_ms = np.arange(n) * self._interval_ms // max(1, n)
         self._shift = shift_bounds(handsets)
         self._seq = np.zeros(n, dtype=np.int64)
         self._start_ms, self._end_ms, self.now_ms, self._tick = start_ms, start_ms + round(seconds * 1000), start_ms, 0
@@ -83,15 +82,14 @@ class HandsetFleet:
             self._spared[planned.index] = False
 
     def step(self) -> list[Outgoing]:
-        """Messages of the next `slice_ms` milliseconds in order of due_ms (a few may be due a little later)."""
-        group = self._tick % self._slices
+        """Messages of the next slice, from now_ms to the new now_ms, in order of due_ms (a few may be due later)."""
+        cycle, group = divmod(self._tick, self._slices)
         a, b = self._bounds[group], self._bounds[group + 1]
-        now = self.now_ms
-        self.now_ms += self.slice_ms
         self._tick += 1
+        self.now_ms = self._start_ms + self._tick * self._interval_ms // self._slices
         if a == b:
             return []
-        times = self._offset_ms[a:b] + now
+        times = self._offset_ms[a:b] + (self._start_ms + cycle * self._interval_ms)
         lat, lon, accuracy = self.stage.advance(a, b, self._interval_ms / 1000)
         motion = self.stage.motion
         speed = np.maximum(0.0, motion.speed_mps[a:b] * (1 + 0.1 * self._rng.standard_normal(b - a)))
@@ -155,12 +153,14 @@ class HandsetFleet:
         """Ground truth of what has happened up to now."""
         end = min(self.now_ms, self._end_ms)
         rows = []
-        for scene in (scene for group in self._scenes for scene in group if scene.began_ms is not None):
-            assert scene.began_ms is not None
+        for scene in (scene for group in self._scenes for scene in group):
+            if scene.began_ms is None or scene.began_ms >= end:
+                continue
+            ended = scene.ended_ms if scene.ended_ms is not None and scene.ended_ms < end else None
             handset, near = self._handsets[scene.i], scene.planned.near_miss
             for code in (scene.kind.code, *scene.also):
                 threshold = scene.kind.timing.threshold_s if code == scene.kind.code else 600.0
-                found = not near and is_detectable(scene.began_ms, scene.ended_ms, end, threshold)
+                found = not near and is_detectable(scene.began_ms, ended, end, threshold)
                 if scene.kind.timing.threshold_s == 0 and not near:
                     found = is_detectable(scene.began_ms, None, end, 0)
                 rows.append(
@@ -169,7 +169,7 @@ class HandsetFleet:
                         scene.planned.kind,
                         handset.id,
                         scene.began_ms,
-                        scene.ended_ms,
+                        ended,
                         found,
                         near,
                         handset.worker,

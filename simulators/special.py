@@ -69,7 +69,7 @@ async def back_fill(
             waiting = kept[fix.device]
             waiting.append(fix)
             if len(waiting) >= sizes[fix.device]:
-                session.sender.send(merge(waiting))
+                session.sender.send(merge(waiting)._replace(due_ms=round(time.time() * 1000)))
                 handed, messages = handed + len(waiting), messages + 1
                 kept[fix.device], sizes[fix.device] = [], rng.randint(*array)
         early = began + handed / facts_per_s - time.monotonic()
@@ -78,7 +78,7 @@ async def back_fill(
             await session.sender.drained(5.0)
     for waiting in kept.values():
         if waiting:
-            session.sender.send(merge(waiting))
+            session.sender.send(merge(waiting)._replace(due_ms=round(time.time() * 1000)))
             handed, messages = handed + len(waiting), messages + 1
     handed_over = time.monotonic() - began
     complete = await session.sender.drained(drain_s)

@@ -186,11 +186,16 @@ def _answer(one: Service, path: str, authorization: str, body: bytes) -> tuple[i
     return 200, "", msgspec.json.encode(told)
 
 
-def city(handsets: int, terminals: int = 0, *, profiled: bool = False) -> Manifest:
-    """Made-up devices on duty for 12 h from an hour before START_MS."""
-    one = made_up(handsets, terminals, start=datetime.fromtimestamp(START_MS / 1000 - 3600, UTC), hours=12)
+def city(handsets: int, terminals: int = 0, *, profiled: bool = False, now_ms: int = START_MS) -> Manifest:
+    """Made-up devices on duty for 12 h from an hour before now_ms."""
+    one = made_up(handsets, terminals, start=datetime.fromtimestamp(now_ms / 1000 - 3600, UTC), hours=12)
     known = [msgspec.structs.replace(terminal, profiled=profiled) for terminal in one.terminals]
     return msgspec.structs.replace(one, terminals=known)
+
+
+def city_now(handsets: int, terminals: int = 0) -> Manifest:
+    """Made-up devices on duty at present."""
+    return city(handsets, terminals, now_ms=round(time.time() * 1000))
 
 
 def write_manifest(path: Path, manifest: Manifest) -> Path:
