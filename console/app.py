@@ -32,8 +32,13 @@ PUBLIC = frozenset(
 """Routes that need nobody signed in; every other one names a right."""
 
 
-def create_app(console: Console, device_routers: Iterable[APIRouter] = (), *, version: str = "0") -> FastAPI:
-    """The application. device_routers: what `ingest` answers to devices, with its own authentication and limits."""
+def create_app(
+    console: Console, device_routers: Iterable[APIRouter] = (), *, api: bool = True, version: str = "0"
+) -> FastAPI:
+    """The application. device_routers: what `ingest` answers to devices, with its own authentication and limits.
+
+    api: whether people are served too (role console).
+    """
     app = FastAPI(
         title="Wangge 网格",
         version=version,
@@ -46,9 +51,10 @@ def create_app(console: Console, device_routers: Iterable[APIRouter] = (), *, ve
     app.state.console = console
     problems.install(app)
     app.include_router(service_routes.router)
-    for module in API:
-        app.include_router(module.router, prefix="/api")
-    app.include_router(pages.router)
+    if api:
+        for module in API:
+            app.include_router(module.router, prefix="/api")
+        app.include_router(pages.router)
     for router in device_routers:
         app.include_router(router)
     app.add_middleware(Guards, limit=console.http.body_limit)

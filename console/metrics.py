@@ -14,3 +14,6 @@ HTTP_SECONDS = Histogram(
 PART_STATE = Gauge("wangge_part_state", "State of each part: 0 ok, 1 degraded, 2 down.", ["part"])
 PART_RESTARTS = Gauge("wangge_part_restarts", "How often each part was started again.", ["part"])
 LIVE_STREAMS = Gauge("wangge_live_streams", "Live streams (SSE) open now.")
+SIGN_INS_REFUSED = Counter(
+    "wangge_sign_ins_refused_total", "Sign-ins refused (wrong) or limited (must wait).", ["kind"]
+)

@@ -4,16 +4,16 @@ from core.lane import SECURITY, Lane
 from store.pool import Store
 
 
-async def refused(store: Store, kind: str, claimed: str, peer: str | None) -> None:
-    """One refusal, in a batch of its own. kind: sign_in_refused, sign_in_limited. Partition of today: made ahead."""
+async def refused(store: Store, claimed: str, peer: str | None) -> None:
+    """One refused sign-in, in a batch of its own. The partition of today was made ahead (store.upkeep)."""
     async with store.transaction() as connection:
         row = await (await connection.execute("SELECT nextval('batch_ids'), clock_timestamp()")).fetchone()
         assert row is not None
         batch, now = row
         await connection.execute(
             """INSERT INTO security_facts (at, batch_id, kind, claimed, peer, via, detail)
-               VALUES (%s, %s, %s, %s, %s, 'console', NULL)""",
-            [now, batch, kind, _clean(claimed), peer],
+               VALUES (%s, %s, 'sign_in_refused', %s, %s, 'console', NULL)""",
+            [now, batch, _clean(claimed), peer],
         )
         await connection.execute(
             "SELECT commit_batch(%s, %s::smallint, %s, 1, %s, %s)", [SECURITY, int(Lane.LIVE), batch, now, now]

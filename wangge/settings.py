@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from alerts.settings import AlertsSettings
 from console.settings import ConsoleSettings, HttpSettings
 from devices.settings import DevicesSettings
 from ingest.settings import IngestSettings
@@ -64,5 +65,6 @@ class Settings(BaseModel):
     store: StoreSettings = Field(default_factory=StoreSettings)
     devices: DevicesSettings = Field(default_factory=DevicesSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
+    alerts: AlertsSettings = Field(default_factory=AlertsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from console import accounts, security
 from console.caller import CSRF_COOKIE, SESSION_COOKIE, needs, peer_of
 from console.context import Console, console_of
+from console.metrics import SIGN_INS_REFUSED
 from console.problems import NotSignedIn, TooMany
 from console.rights import Operator, Role
 from core.errors import Conflict, InvalidInput
@@ -106,13 +107,14 @@ async def check_password(console: Console, request: Request, name: str, password
     keys = (f"name:{name}", f"peer:{peer}")
     clock = asyncio.get_running_loop().time
     wait = console.attempts.wait_s(clock(), *keys)
-    if wait > 0:
-        await security.refused(console.store, "sign_in_limited", name, peer)
+    if wait > 0:  # not stored: what may be stored of a stranger's doing is bounded by the attempts before
+        SIGN_INS_REFUSED.labels("limited").inc()
         raise TooMany(f"Too many refused sign-ins; try again in {wait:.0f} s.", retry_after_s=max(1, round(wait)))
     console.attempts.refused(clock(), *keys)  # counted first, so that many at once are not all let through
     async with console.store.connection() as connection:
         kept = await accounts.password_hash(connection, name)
     if not await console.passwords.matches(kept, password):
-        await security.refused(console.store, "sign_in_refused", name, peer)
+        SIGN_INS_REFUSED.labels("refused").inc()
+        await security.refused(console.store, name, peer)
         raise NotSignedIn("Name or password is wrong.")
     console.attempts.succeeded(*keys)

@@ -15,6 +15,7 @@ from console.passwords import hashed_now, new_password
 from console.rights import Operator
 from core.errors import InvalidInput
 from devices import credentials, equipment, importing
+from devices.demo_city import demo_city
 from store.audit import Entry, record
 from store.pool import Connection, Store
 from wangge.settings import Settings
@@ -74,6 +75,25 @@ async def imported(
         "errors": [error._asdict() for error in report.errors],
         "counts": {name: counts._asdict() for name, counts in report.counts.items()},
     }
+
+
+async def demo(
+    data: Path, settings: Settings, grids: int, seed: int, *, cameras: int, round_the_clock: bool, components: bool
+) -> dict[str, dict[str, int]]:
+    """Makes a demo city; rows added, changed and the same, by table."""
+    async with opened(data, settings) as store, store.transaction(timeout_s=3600) as connection:
+        city = await demo_city(
+            connection,
+            grids,
+            seed,
+            now=datetime.now(UTC),
+            zone=settings.site.zone,
+            on_duty_now=round_the_clock,
+            cameras=cameras,
+            components=components,
+        )
+        await _noted(connection, "registry.demo_city", str(grids), {"seed": seed})
+    return {name: counts._asdict() for name, counts in city.counts.items()}
 
 
 def _read(file: Path) -> bytes:

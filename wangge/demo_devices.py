@@ -1,0 +1,106 @@
+"""The child process of `wangge up --demo`: the simulated devices, or the city's past sent once.
+
+    python -m wangge.demo_devices devices MANIFEST mqtt://HOST:PORT
+    python -m wangge.demo_devices history MANIFEST http://HOST:PORT END_MS
+
+Ends with status 0 when its stdin ends: the service that holds the other end is gone or wants us to go.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from simulators import history, manifest
+from simulators.anomalies import AnomalyMix
+from simulators.run import run_city
+from simulators.session import Options
+
+FIRST_SECONDS, ROUND_SECONDS = 240.0, 7200.0
+FIRST = AnomalyMix(0.5, frozenset({"sos", "removed", "low_battery", "tampered", "fault"}), near_miss=0.0, early=1.0)
+AFTERWARDS = AnomalyMix(0.3, early=0.2)
+AT_ONCE = 500
+PAUSE_S = 0.05
+"""Between two payloads of the past: the present must not wait for it."""
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status 0: done, or told to end."""
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    os.nice(5)
+    what, file, url, *rest = arguments
+    devices = manifest.load(Path(file))
+    if what == "devices":
+        asyncio.run(_live(devices, url))
+    else:
+        _send_past(devices, url, int(rest[0]))
+    return 0
+
+
+def _end_with_stdin() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+async def _live(devices: manifest.Manifest, url: str) -> None:
+    """First minutes with something to see, then rounds of two hours."""
+    seed = time.time_ns() // 1_000_000_000
+    await run_city(devices, FIRST_SECONDS, Options(url=url, seed=seed, mix=FIRST))
+    while True:
+        seed += 1
+        await run_city(devices, ROUND_SECONDS, Options(url=url, seed=seed, mix=AFTERWARDS))
+
+
+def _send_past(devices: manifest.Manifest, url: str, end_ms: int) -> None:
+    """Tracks first (few, and the map wants them), then transactions, device by device."""
+    tokens = {one.id: one.token for one in devices.handsets}
+    tokens |= {one.id: one.token for one in devices.terminals}
+    with httpx.Client(base_url=url, timeout=60.0, trust_env=False) as client:
+        tracks = sorted(history.handset_tracks(devices.handsets, end_ms=end_ms), key=lambda row: row["device"])
+        for device, rows in _grouped({"device": row.pop("device"), "row": row} for row in tracks):
+            _send(client, "/v1/fixes", tokens[device], rows)
+        sales = history.pos_transactions(devices.terminals, end_ms=end_ms)
+        for device, rows in _grouped({"device": row["terminal"], "row": _record(row)} for row in sales):
+            _send(client, "/v1/pos", tokens[device], rows)
+
+
+def _record(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the past as the contract's POS record."""
+    record = {name: value for name, value in row.items() if value is not None and name not in ("terminal", "at_ms")}
+    return {"kind": "transaction", "at": row["at_ms"], **record}
+
+
+def _grouped(rows: Iterator[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Up to AT_ONCE rows of one device at a time."""
+    device, group = "", list[dict[str, Any]]()
+    for row in rows:
+        if group and (row["device"] != device or len(group) == AT_ONCE):
+            yield device, group
+            group = []
+        device = row["device"]
+        group.append(row["row"])
+    if group:
+        yield device, group
+
+
+def _send(client: httpx.Client, path: str, token: str, rows: list[dict[str, Any]]) -> None:
+    """One payload; told to wait, it waits."""
+    while True:
+        answer = client.post(path, content=msgspec.json.encode(rows), headers={"Authorization": f"Bearer {token}"})
+        if answer.status_code not in (429, 503):
+            answer.raise_for_status()
+            time.sleep(PAUSE_S)
+            return
+        time.sleep(float(answer.headers.get("Retry-After", "1")))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
