@@ -139,13 +139,23 @@ class RegistryKeeper:
         for family in FAMILIES:
             if family.name not in keys:
                 continue
-            some = keys[family.name]
-            rows = family.load(self._loader, connection, some)
-            if some is not None:
-                gone = set(some) - rows.keys()
-                rows = {k: v for k, v in {**getattr(before, family.name), **rows}.items() if k not in gone}
-            changes[family.name] = rows
+            present = getattr(before, family.name)
+            rows = family.load(self._loader, connection, keys[family.name])
+            changes[family.name] = renewed(present, rows, keys[family.name])
         return replace(before, **changes)
+
+
+def renewed(present: Mapping[Any, Any], rows: Mapping[Any, Any], keys: Keys) -> Mapping[Any, Any]:
+    """The rows read in place of those present. What is equal stays the same object, with all that it has prepared.
+
+    keys: what was read (None: everything); keys without a row are gone.
+    """
+    kept = {key: present[key] if key in present and present[key] == row else row for key, row in rows.items()}
+    if keys is not None:
+        gone = set(keys) - rows.keys()
+        kept = {key: row for key, row in {**present, **kept}.items() if key not in gone}
+    same = len(kept) == len(present) and all(present.get(key) is row for key, row in kept.items())
+    return present if same else kept
 
 
 def difference(before: Tables, after: Tables, keys: Mapping[str, Keys]) -> RegistryChange:

@@ -4,18 +4,11 @@ Collectors gather sights in memory and write them every few seconds in one state
 newer one, so several collectors and late back-fill do no harm.
 """
 
-import asyncio
-import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-import structlog
-
-from core.errors import StoreUnavailable
-from store.pool import Connection, Store
-
-log = structlog.get_logger()
+from store.pool import Connection
 
 WRITE = """
 INSERT INTO presence AS p (device, received_at, fixed_at, lat, lon, battery, online, online_at, via)
@@ -105,67 +98,3 @@ async def count_presence(connection: Connection, within_s: float) -> dict[str, K
     """Per kind of device: registered, online, and heard of within so many seconds."""
     rows = await (await connection.execute(COUNTS, {"within_s": within_s})).fetchall()
     return {kind: KindCount(*counts) for kind, *counts in rows}
-
-
-class PresenceBook:
-    """Gathers sights in memory, one a device, and writes them every few seconds. Any thread may report."""
-
-    def __init__(self) -> None:
-        self._sights: dict[int, Sight] = {}
-        self._lock = threading.Lock()
-
-    def saw(self, sight: Sight) -> None:
-        """Adds a sight; of two fixes the later one's position stays, of two connections the later state."""
-        with self._lock:
-            known = self._sights.get(sight.device)
-            self._sights[sight.device] = sight if known is None else joined(known, sight)
-
-    async def flush(self, store: Store) -> int:
-        """Writes what was gathered; how many devices. Raises StoreUnavailable and keeps it for the next time."""
-        with self._lock:
-            sights, self._sights = self._sights, {}
-        try:
-            async with store.transaction() as connection:
-                await write_sights(connection, sights.values())
-        except StoreUnavailable:
-            with self._lock:
-                for key, newer in self._sights.items():
-                    sights[key] = joined(sights[key], newer) if key in sights else newer
-                self._sights = sights
-            raise
-        return len(sights)
-
-    async def run(self, store: Store, flush_s: float) -> None:
-        """Writes every `flush_s` seconds for ever, and once more when cancelled; waits out a store that is away."""
-        away = False
-        try:
-            while True:
-                await asyncio.sleep(flush_s)
-                try:
-                    await self.flush(store)
-                    away = False
-                except StoreUnavailable as error:
-                    if not away:
-                        log.warning("presence_not_written", reason=str(error))
-                    away = True
-        finally:
-            if not away:
-                await self.flush(store)
-
-
-def joined(known: Sight, newer: Sight) -> Sight:
-    """Two sights of one device as one."""
-    fix = newer if newer.fixed_ms is not None and newer.fixed_ms >= (known.fixed_ms or newer.fixed_ms) else known
-    line = newer if newer.online_ms is not None and newer.online_ms >= (known.online_ms or newer.online_ms) else known
-    heard = [ms for ms in (known.received_ms, newer.received_ms) if ms is not None]
-    return Sight(
-        known.device,
-        max(heard, default=None),
-        fix.fixed_ms,
-        fix.lat,
-        fix.lon,
-        newer.battery if newer.battery is not None else known.battery,
-        line.online,
-        line.online_ms,
-        newer.via or known.via,
-    )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from core.errors import Conflict, InvalidInput, NotFound
 from devices.area import GridRow, put_grids
 from devices.credentials import authenticates, digest, issue, issue_many, new_token, revoke
 from devices.equipment import (
@@ -22,7 +22,7 @@ from devices.equipment import (
     stand_at,
 )
 from devices.people import give_grid, put_workers
-from devices.presence import KindCount, PresenceBook, Sight, count_presence, joined, read_presence, write_sights
+from devices.presence import KindCount, Sight, count_presence, read_presence, write_sights
 from devices.records import DeviceRecord
 from store.pool import Connection, Store
 
@@ -186,35 +186,3 @@ async def test_an_older_sight_never_replaces_a_newer_one(store: Store) -> None:
         assert presence.lat is None
         counts = await count_presence(connection, 1e9)
         assert counts == {"handset": KindCount(1, 1, 1), "terminal": KindCount(1, 0, 0), "camera": KindCount(1, 0, 0)}
-
-
-def test_sights_of_one_device_are_joined() -> None:
-    first = Sight(1, 1000, 900, 26.4, 111.6, 0.9, True, 500, "mqtt")
-    late = Sight(1, 2000, 100, 20.0, 100.0, None, False, 400)
-    assert joined(first, late) == first._replace(received_ms=2000)
-    assert joined(late, first) == first._replace(received_ms=2000)
-    left = joined(first, Sight(1, online=False, online_ms=600))
-    assert left == first._replace(online=False, online_ms=600)
-    stripped = joined(first, Sight(1, 3000, 2900, battery=0.5))
-    assert (stripped.lat, stripped.fixed_ms, stripped.battery, stripped.online) == (None, 2900, 0.5, True)
-
-
-async def test_the_book_writes_what_it_saw_and_keeps_it_while_the_store_is_away(store: Store) -> None:
-    async with store.transaction() as connection:
-        await some_devices(connection)
-        key = await key_of(connection, "h1")
-    book = PresenceBook()
-    book.saw(Sight(key, 1000, 1000, 26.4, 111.6))
-    with pytest.raises(StoreUnavailable):
-        await book.flush(Store(store.dsn))
-    book.saw(Sight(key, 2000, 2000, 26.5, 111.7))
-    assert await book.flush(store) == 1
-    assert await book.flush(store) == 0
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(book.run(store, 60.0))
-        await asyncio.sleep(0)
-        book.saw(Sight(key, 3000, 3000, 26.6, 111.8))
-        task.cancel()
-    async with store.connection() as connection:
-        (presence,) = list(await read_presence(connection))
-    assert (presence.lat, presence.fixed_at) == (26.6, datetime.fromtimestamp(3, UTC))

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from zoneinfo import ZoneInfo
 
-import pytest
 
-from devices import DevicesSettings, RegistryChange, RegistryKeeper
+from devices import DeviceRecord, DevicesSettings, RegistryChange, RegistryKeeper
+from devices.keeper import renewed
 from store.pool import Connection, Store
 
-pytestmark = pytest.mark.asyncio
 SETTINGS = DevicesSettings()
 ZONE = ZoneInfo("Asia/Shanghai")
 SEED = """
@@ -159,3 +158,15 @@ async def test_a_change_made_while_the_line_was_cut_is_known_afterwards(store: S
         async with store.transaction() as connection:
             await connection.execute("DELETE FROM workers WHERE id = 'w3'")
         await until(lambda: keeper.registry.worker("w3") is None, within_s=10)
+
+
+def test_what_is_equal_stays_the_same_object() -> None:
+    one, two = DeviceRecord(1, "h1", "handset"), DeviceRecord(2, "h2", "handset")
+    present = {1: one, 2: two}
+    assert renewed(present, {1: DeviceRecord(1, "h1", "handset"), 2: two}, None) is present
+    assert renewed(present, {1: DeviceRecord(1, "h1", "handset")}, [1]) is present
+    changed = renewed(present, {2: DeviceRecord(2, "h2", "handset", name="a")}, [2])
+    assert changed[1] is one
+    assert changed[2].name == "a"
+    assert renewed(present, {}, [2]) == {1: one}
+    assert renewed(present, {1: one}, None) == {1: one}
