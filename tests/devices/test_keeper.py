@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from zoneinfo import ZoneInfo
 
-
 from devices import DeviceRecord, DevicesSettings, RegistryChange, RegistryKeeper
 from devices.keeper import renewed
 from store.pool import Connection, Store
