@@ -18,7 +18,9 @@ import msgspec
 import uvloop
 
 from simulators import manifest as manifests
+from simulators import truth as ground_truth
 from simulators.anomalies import AnomalyMix
+from simulators.comparison import Report, check
 from simulators.errors import SimulatorError
 from simulators.load import load
 from simulators.manifest import Manifest
@@ -64,7 +66,20 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--realtime", action="store_true", help="send the track at its own pace")
         command.add_argument("--array", type=int, default=0, help="points of the track in a message; 0: singly")
+    compare = commands.add_parser("check", help="compare events with ground truth; status 1 where they differ")
+    compare.add_argument("--truth", type=Path, required=True)
+    compare.add_argument("--events", type=Path, required=True, help="JSON array of grid events, as events list --json")
+    compare.add_argument("--json", action="store_true")
     return top
+
+
+def compare_files(truth: Path, events: Path) -> Report:
+    """The report on an events file. Raises SimulatorError."""
+    try:
+        found = msgspec.json.decode(events.read_bytes(), type=list[dict[str, Any]])
+        return check(ground_truth.read(truth), found)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SimulatorError(f"cannot compare {events} with {truth}: {error}") from error
 
 
 def _devices(arguments: argparse.Namespace) -> Manifest:
@@ -139,6 +154,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     status = 0
     try:
+        if arguments.command == "check":
+            report = compare_files(arguments.truth, arguments.events)
+            sys.stdout.write((report.json().decode() if arguments.json else report.table()) + "\n")
+            return 0 if report.passed else 1
         result = uvloop.run(_until_signal(work(arguments)))
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
     except* SimulatorError as group:

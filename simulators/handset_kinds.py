@@ -205,14 +205,16 @@ class AtHome(HandsetKind):
     timing = Timing(3600, (3900, 10_800), at_start=True)
     needs_shift = True
 
-    def begin(self, scene: Scene, draft: FixDraft) -> None:
+    def prepare(self, scene: Scene) -> None:
         scene.stage.motion.put(scene.i, *scene.stage.home(scene.i))
         scene.stage.noise.indoor[scene.i] = True
         if scene.stage.beyond_m(scene.i) > Astray.limit_m + 30.0:
             scene.also.append("TRK-03")
 
+    def begin(self, scene: Scene, draft: FixDraft) -> None:
+        scene.began_ms = draft.fixed_at
+
     def alter(self, scene: Scene, draft: FixDraft) -> list[FixDraft]:
-        scene.began_ms = draft.fixed_at if scene.began_ms is None else scene.began_ms
         scene.figures["still_s"] = scene.held_for_s(draft.fixed_at)
         return [draft]
 

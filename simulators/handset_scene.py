@@ -63,6 +63,9 @@ class HandsetKind:
     timing: ClassVar[Timing]
     needs_shift: ClassVar[bool] = False
 
+    def prepare(self, scene: Scene) -> None:
+        """Called before the run, for what holds from its first fix on."""
+
     def begin(self, scene: Scene, draft: FixDraft) -> None:
         """Called once, with the fix that would be sent next."""
         scene.began_ms = draft.fixed_at

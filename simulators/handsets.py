@@ -80,6 +80,7 @@ class HandsetFleet:
             group = int(np.searchsorted(self._bounds, planned.index, side="right")) - 1
             self._scenes[group].append(scene)
             self._spared[planned.index] = False
+            kind.prepare(scene)
 
     def step(self) -> list[Outgoing]:
         """Messages of the next slice, from now_ms to the new now_ms, in order of due_ms (a few may be due later)."""

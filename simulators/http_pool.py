@@ -7,7 +7,6 @@ the messages are kept and tried again.
 
 import asyncio
 import random
-import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -93,7 +92,7 @@ class _Connection(asyncio.Protocol):
 
 
 class HttpPool(Sender):
-    """A sender for (device id, token) pairs on one service. url: http://host:port or https://…"""
+    """A sender for (device id, token) pairs on one service. url: http://host:port"""
 
     def __init__(
         self,
@@ -102,15 +101,13 @@ class HttpPool(Sender):
         *,
         connections: int = 32,
         on_acked: OnAcked | None = None,
-        tls: ssl.SSLContext | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(on_acked)
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme != "http" or not parts.hostname:
             raise SimulatorError(f"{url!r} is no address like http://127.0.0.1:8080")
-        self._host, self._port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
+        self._host, self._port = parts.hostname, parts.port or 80
         self._connections = connections
         self._rng = random.Random(seed)
         self._ready: asyncio.Queue[HttpDevice] = asyncio.Queue()
@@ -130,7 +127,7 @@ class HttpPool(Sender):
         """HTTP devices have no standing connection: only checks that the service answers."""
         try:
             async with asyncio.timeout(timeout_s):
-                _, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
+                _, writer = await asyncio.open_connection(self._host, self._port)
         except (OSError, TimeoutError) as error:
             raise SimulatorError(f"nothing answers at {self._host}:{self._port}: {error}") from error
         writer.transport.abort()
@@ -180,7 +177,7 @@ class HttpPool(Sender):
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls)
+        _, connection = await loop.create_connection(_Connection, self._host, self._port)
         self.tally.connects += 1
         return connection
 

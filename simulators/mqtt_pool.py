@@ -5,7 +5,6 @@ A few diallers bring devices on line, one task looks after keep alive; everythin
 
 import asyncio
 import random
-import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -41,13 +40,12 @@ class MqttPool(Sender):
         presence: bool = True,
         listens: bool = True,
         on_acked: OnAcked | None = None,
-        tls: ssl.SSLContext | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(on_acked)
         self.window, self.keepalive_s, self.presence, self.listens = window, keepalive_s, presence, listens
         self.last_refusal = 0
-        self._host, self._port, self._tls = host, port, tls
+        self._host, self._port = host, port
         self._rng = random.Random(seed)
         self._closing = False
         self._to_dial: asyncio.Queue[MqttDevice] = asyncio.Queue()
@@ -92,9 +90,13 @@ class MqttPool(Sender):
         loop = asyncio.get_running_loop()
         while True:
             device = await self._to_dial.get()
+
+            def made(device: MqttDevice = device) -> MqttDevice:
+                return device
+
             try:
                 async with asyncio.timeout(15):
-                    await loop.create_connection(lambda device=device: device, self._host, self._port, ssl=self._tls)
+                    await loop.create_connection(made, self._host, self._port)
             except (OSError, TimeoutError):
                 self.tally.errors += 1
                 self._dial_later(device)

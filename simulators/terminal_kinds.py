@@ -69,7 +69,7 @@ class Tampered(TerminalKind):
         if scene.began_ms is not None:
             scene.finished = True
             return drafts
-        scene.began_ms = now_ms + model.rng.randrange(1000, 59_000)
+        scene.began_ms = scene.ended_ms = now_ms + model.rng.randrange(1000, 59_000)
         return [*drafts, (scene.began_ms, self.alarm(scene, model))]
 
 

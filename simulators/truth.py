@@ -17,7 +17,7 @@ MARGIN_S = 60
 
 
 class Injected(msgspec.Struct, omit_defaults=False):
-    """One injected anomaly. Times: epoch milliseconds UTC; ended_at_ms None: momentary, or not ended within the run.
+    """One injected anomaly. Times: epoch milliseconds UTC; ended_at_ms None: not ended within the run.
 
     code: TRK-01…07, POS-01…07; kind: the scenario's own word; subject: device id; figures: the expected key figures.
     """

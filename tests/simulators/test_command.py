@@ -12,7 +12,9 @@ import pytest
 from simulators.__main__ import main
 from simulators.anomalies import AnomalyMix
 from simulators.errors import SimulatorError
-from tests.simulators.conftest import city_now, free_port, write_manifest
+from simulators.outgoing import rfc3339
+from simulators.truth import Injected, write
+from tests.simulators.conftest import START_MS, city_now, free_port, write_manifest
 from tests.simulators.test_replay import gpx
 
 
@@ -77,6 +79,20 @@ async def test_sigterm_still_writes_the_truth(broker: int, tmp_path: Path) -> No
 def test_failures_say_what_to_do(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 1
     assert said in capsys.readouterr().err
+
+
+def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth, events = tmp_path / "t.ndjson", tmp_path / "e.json"
+    write(truth, [Injected("POS-02", "moved", "t1", START_MS, START_MS, True)])
+    events.write_bytes(
+        msgspec.json.encode([{"code": "POS-02", "subject": "t1", "began_at": rfc3339(START_MS), "ended_at": None}])
+    )
+    assert main(["check", "--truth", str(truth), "--events", str(events)]) == 0
+    assert "POS-02" in capsys.readouterr().out
+    events.write_text("[]")
+    assert main(["check", "--truth", str(truth), "--events", str(events), "--json"]) == 1
+    assert msgspec.json.decode(capsys.readouterr().out)["missed"][0]["subject"] == "t1"
+    assert main(["check", "--truth", str(truth), "--events", str(tmp_path / "none")]) == 1
 
 
 def test_wrong_usage() -> None:

@@ -141,6 +141,15 @@ def test_every_kind_happens_and_most_are_detectable(marked: Marked) -> None:
     assert near
 
 
+def test_only_implausible_tracks_jump(marked: Marked) -> None:
+    for rows in marked.values():
+        for row, handset, fixes in rows:
+            moved = metres_between(handset, fixes)
+            seconds = np.diff([fix["fixed_at"] for fix in fixes]) / 1000
+            if row.code != "TRK-06":
+                assert (moved / seconds).max() < 22, row
+
+
 @pytest.mark.parametrize("kind", ["sos", "fall", "removed"])
 def test_alarms(marked: Marked, kind: str) -> None:
     for row, _, fixes in marked[kind]:
@@ -219,8 +228,9 @@ def test_standing_still_away_from_work(marked: Marked, kind: str) -> None:
 def test_home_outside_the_grid_is_two_conditions() -> None:
     handset = city(1).handsets[0]
     lon, lat = handset.polygon[0]
-    far = msgspec.structs.replace(handset, home=(lon - 0.01, lat))
-    fleet, _ = run([far], HOURS_2, mix=AnomalyMix(1.0, frozenset({"at_home"})))
+    far = msgspec.structs.replace(handset, home=(lon - 0.03, lat))
+    fleet, messages = run([far], HOURS_2, mix=AnomalyMix(1.0, frozenset({"at_home"})))
+    assert metres_between(far, fixes_of(messages)[far.id]).max() < 100, "at home from the first fix on"
     assert {row.code for row in fleet.truth()} == {"TRK-07", "TRK-03"}
 
 

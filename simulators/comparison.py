@@ -18,7 +18,10 @@ _WORDS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class CodeFigures(msgspec.Struct):
-    """Counts of one code. detectable: had to be found; found: were; unexpected: claims that match nothing allowed."""
+    """Counts of one code. detectable: had to be found; found: were; unexpected: claims that match nothing allowed.
+
+    repeated: claims about a condition that another claim had found already.
+    """
 
     code: str
     injected: int = 0
@@ -26,6 +29,7 @@ class CodeFigures(msgspec.Struct):
     found: int = 0
     claims: int = 0
     unexpected: int = 0
+    repeated: int = 0
 
     @property
     def recall(self) -> float:
@@ -58,10 +62,12 @@ class Report(msgspec.Struct):
 
     def table(self) -> str:
         """The report for people: a line a code, then what was missed and what was unexpected."""
-        lines = [f"{'code':<8}{'injected':>9}{'must':>6}{'found':>7}{'recall':>8}{'extra':>7}{'precision':>11}"]
+        lines = [
+            f"{'code':<8}{'injected':>9}{'must':>6}{'found':>7}{'recall':>8}{'extra':>7}{'precision':>11}{'repeated':>10}"
+        ]
         lines += [
             f"{one.code:<8}{one.injected:>9}{one.detectable:>6}{one.found:>7}{one.recall:>8.3f}"
-            f"{one.unexpected:>7}{one.precision:>11.3f}"
+            f"{one.unexpected:>7}{one.precision:>11.3f}{one.repeated:>10}"
             for one in self.codes
         ]
         lines += [f"missed      {row.code} {row.kind} {row.subject} {row.figures}" for row in self.missed]
@@ -106,6 +112,7 @@ def check(
         one = figures.setdefault(claim.code, CodeFigures(claim.code))
         one.claims += 1
         matches = [i for i, row in enumerate(rows) if not row.near_miss and _matches(claim, row, slack)]
+        one.repeated += bool(matches) and found.issuperset(matches)
         found.update(matches)
         if not matches:
             one.unexpected += 1

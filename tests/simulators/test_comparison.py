@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from simulators.check import check
+from simulators.comparison import check
 from simulators.errors import SimulatorError
 from simulators.outgoing import rfc3339
 from simulators.truth import Injected, is_detectable, read, write
@@ -47,6 +47,15 @@ def test_times_must_overlap(began_s: float, ended_s: float | None, matches: bool
 
 def test_a_condition_that_lasts_matches_later_events() -> None:
     assert check([row("TRK-07", "h1", ended_s=None)], [event("TRK-07", "h1", 5000)]).passed
+
+
+def test_a_momentary_condition_does_not_match_much_later() -> None:
+    assert not check([row("POS-02", "t1", 5, 5)], [event("POS-02", "t1", 500)]).passed
+
+
+def test_a_second_event_of_one_condition_is_counted() -> None:
+    report = check([row("TRK-03", "h1")], [event("TRK-03", "h1", 10), event("TRK-03", "h1", 300)])
+    assert (report.codes[0].repeated, report.passed) == (1, True)
 
 
 def test_near_misses_and_what_is_allowed() -> None:
