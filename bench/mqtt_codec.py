@@ -1,7 +1,9 @@
 """What the MQTT listener costs a message: `python -m bench.mqtt_codec [--messages N] [--connections C] [--json]`.
 
-Two figures. In memory: bytes of single-fix QoS 1 PUBLISHes through session, decode (msgspec), completion and PUBACK,
-no socket. Over TCP: a generator process, C connections, the listener and decode on this core, "commit" = 20 ms later.
+In memory: bytes of single-fix QoS 1 PUBLISHes through session, decode (msgspec), completion and PUBACK, no socket.
+Over TCP: a generator process, C connections with a window of 100 or of 1 (then each read of a socket brings one
+message, the dearest case), listener and decode in this process, "commit" = 20 ms later. `cpu_s` is this process's CPU
+a message. Reconnect: that many CONNECTs at once, until the last CONNACK.
 The figure that counts for users (with the database) is `wangge bench ingest`.
 """
 
@@ -22,7 +24,7 @@ from ingest.mqtt.codec import Connect, Publish, encode
 from ingest.mqtt.connection import Connection
 
 _COMMIT_S = 0.02
-_SENDER_WINDOW = 100
+_DEVICES = 10_590
 
 
 class _Fix(msgspec.Struct):
@@ -145,7 +147,8 @@ async def _in_memory(messages: int, a_read: int) -> float:
 
 
 class _Sender(asyncio.Protocol):
-    def __init__(self, device: int, count: int, done: asyncio.Future[None]) -> None:
+    def __init__(self, device: int, count: int, window: int, done: asyncio.Future[None]) -> None:
+        self._window = window
         self._packets = [_publish(device, number) for number in range(count)]
         self._hello = _hello(device)
         self._done = done
@@ -164,44 +167,51 @@ class _Sender(asyncio.Protocol):
             if not self._done.done():
                 self._done.set_result(None)
             return
-        until = min(acked + _SENDER_WINDOW, len(self._packets))
+        until = min(acked + self._window, len(self._packets))
         if until > self._sent:
             self._transport.write(b"".join(self._packets[self._sent : until]))
             self._sent = until
 
 
-def _generate(port: int, connections: int, messages: int, answers: "multiprocessing.Queue[float]") -> None:
+def _generate(port: int, connections: int, messages: int, window: int, answers: "multiprocessing.Queue[float]") -> None:
     async def run() -> float:
         loop = asyncio.get_running_loop()
         done = [loop.create_future() for _ in range(connections)]
-        senders = [_Sender(n, messages // connections, future) for n, future in enumerate(done)]
+        senders = [_Sender(n, messages // connections, window, future) for n, future in enumerate(done)]
         began = time.perf_counter()
-        for sender in senders:
-            await loop.create_connection(lambda sender=sender: sender, "127.0.0.1", port)  # type: ignore[misc]
+        for some in range(0, connections, 1000):
+            await asyncio.gather(
+                *(
+                    loop.create_connection(lambda sender=sender: sender, "127.0.0.1", port)  # type: ignore[misc]
+                    for sender in senders[some : some + 1000]
+                )
+            )
         await asyncio.gather(*done)
         return time.perf_counter() - began
 
     answers.put(uvloop.run(run()))
 
 
-async def _over_tcp(connections: int, messages: int) -> tuple[float, float]:
-    """(messages a second, CPU seconds a message of this process)."""
+async def _over_tcp(connections: int, messages: int, window: int) -> tuple[float, float]:
+    """(seconds, CPU seconds of this process) until everything is acknowledged; 0 messages: until all are connected."""
     listener = Listener(_settings(), _Intake(batched=True), _Store(), Observer(), _Clock())
     context = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[float] = context.Queue()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listener.run())
         await listener.started.wait()
-        child = context.Process(target=_generate, args=(listener.port, connections, messages, answers))
+        child = context.Process(target=_generate, args=(listener.port, connections, messages, window, answers))
         child.start()
-        while not listener.stats.messages and child.is_alive():  # noqa: ASYNC110 the hot path tells nobody
+        while not listener.stats.connections and child.is_alive():  # noqa: ASYNC110 the hot path tells nobody
             await asyncio.sleep(0.01)
         cpu = time.process_time()
         took = await asyncio.to_thread(answers.get, True, 120)
         cpu = time.process_time() - cpu
         child.join()
         await listener.drain(1.0)
-    return messages / took, cpu / messages
+    assert listener.stats.acks == messages
+    assert listener.stats.accepted == connections
+    return took, cpu
 
 
 def main() -> None:
@@ -215,8 +225,12 @@ def main() -> None:
         "in_memory_1_a_read_s": uvloop.run(_in_memory(options.messages, 1)),
         "in_memory_20_a_read_s": uvloop.run(_in_memory(options.messages, 20)),
     }
-    rate, cpu = uvloop.run(_over_tcp(options.connections, options.messages))
-    figures |= {"over_tcp_messages_per_s": rate, "over_tcp_cpu_s": cpu}
+    for window, messages in ((100, options.messages), (1, options.messages // 10)):
+        took, cpu = uvloop.run(_over_tcp(options.connections, messages, window))
+        figures[f"over_tcp_window_{window}_messages_per_s"] = messages / took
+        figures[f"over_tcp_window_{window}_cpu_s"] = cpu / messages
+    figures[f"reconnect_{_DEVICES}_s"], cpu = uvloop.run(_over_tcp(_DEVICES, 0, 1))
+    figures[f"reconnect_{_DEVICES}_cpu_s"] = cpu
     lines = [json.dumps(figures)] if options.json else [f"{name}: {value:.3g}" for name, value in figures.items()]
     sys.stdout.write("\n".join(lines) + "\n")
 

@@ -111,6 +111,8 @@ class Connection(asyncio.Protocol):
         if session.news:
             session.news = False
             self._listener.attend(self)
+        if session.phase is Phase.OVER:
+            return
         if session.outbox.queue and self._write_paused_at is None:
             session.release()
         if session.delivered:
@@ -119,7 +121,7 @@ class Connection(asyncio.Protocol):
             self._flush()
         if session.closing is not None:
             self.close(session.closing, session.detail)
-        elif session.phase is not Phase.OVER:
+        else:
             self._regulate()
 
     def _regulate(self) -> None:
@@ -218,7 +220,7 @@ class Connection(asyncio.Protocol):
         self._listener.closed(self, reason, detail, was_open=was_open)
         if reason in _ABRUPT:
             self._transport.abort()
-        elif reason is Reason.DRAINING and self._transport.can_write_eof():
+        elif reason is Reason.DRAINING and self._transport.can_write_eof() and not self._transport.is_closing():
             self._linger()
         else:
             self._transport.close()

@@ -30,7 +30,7 @@ _SWEEP_S = 1.0
 _THROTTLE_TICK_S = 0.05
 _CLOSE_WITHIN_S = 5.0
 _LINGER_S = 1.0
-_LOGGED_ONCE_FOR_S = 60.0
+_TIDY_EVERY_S = 60.0
 _WORTH_A_WARNING = frozenset(
     {Reason.MALFORMED, Reason.FORBIDDEN_TOPIC, Reason.REFUSED, Reason.SLOW_READER, Reason.FULL}
 )
@@ -77,12 +77,13 @@ class Listener:
         self._gate = Gate(self)
         self._wills = WillDesk(intake)
         self._links: dict[int, Link] = {}
+        self._operators: dict[int, Link] = {}
         self._connections: dict[Connection, None] = {}
         self._closing: dict[Connection, float] = {}
         self._awaiting_room: dict[Connection, None] = {}
         self._throttled: dict[Connection, None] = {}
         self._logged: set[tuple[str, Reason]] = set()
-        self._logged_since = 0.0
+        self._tidied_at = clock.monotonic()
         self._ended = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._tasks: asyncio.TaskGroup
@@ -166,11 +167,12 @@ class Listener:
                 connection.close(reason)
         for connection in [c for c, since in self._closing.items() if now - since > _CLOSE_WITHIN_S]:
             connection.abort()
-        for key in [key for key, link in self._links.items() if link.is_idle(now)]:
-            del self._links[key]
-        if now - self._logged_since > _LOGGED_ONCE_FOR_S:
+        if now - self._tidied_at > _TIDY_EVERY_S:
+            self._tidied_at = now
             self._logged.clear()
-            self._logged_since = now
+            for key in [key for key, link in self._links.items() if link.is_idle(now)]:
+                del self._links[key]
+                self._operators.pop(key, None)
 
     # --- what connections and the gate report -------------------------------------------------------------------
 
@@ -257,6 +259,8 @@ class Listener:
             rate, burst_s = self.settings.messages_per_s, self.settings.burst_s
             link = self._links[device.key] = Link(device, rate, rate * burst_s, self.clock.monotonic())
         link.device = device
+        if device.kind == "operator":
+            self._operators[device.key] = link
         return link
 
     def _log_close(self, connection: Connection, reason: Reason, detail: str) -> None:
@@ -329,8 +333,8 @@ class Listener:
         An operator who does not keep up (outbox full) is closed, so that no gap goes unnoticed.
         """
         message, sent = Downlink(topic, payload, min(qos, 1)), 0
-        for link in list(self._links.values()):
-            if link.device.kind != "operator" or not visible(link.device):
+        for link in list(self._operators.values()):
+            if not visible(link.device):
                 continue
             for connection in list(link.connections.values()):
                 if connection.send(message):

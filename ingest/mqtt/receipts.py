@@ -1,7 +1,11 @@
 """`…/stored` receipts for devices behind a foreign broker: up to which `seq` everything is stored. Pure.
 
 A broker's PUBACK promises only what that broker promises; a device keeps what it sent until `{"up_to": seq}` covers
-it. State is kept only for devices with something received and not yet stored, so a device that counts from the start
+it. `up_to` is the largest number such that everything *received here* up to it is stored: a message that the broker
+acknowledged and forgot in a crash was never received, and a later receipt covers its number. The supplied broker
+configuration saves on every change for that reason.
+
+State is kept only for devices with something received and not yet stored, so a device that counts from the start
 again (after a reboot) is never told an old, higher number.
 """
 

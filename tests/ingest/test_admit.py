@@ -198,7 +198,7 @@ def test_any_fix_is_a_row_or_inadmissible(fixed_at, lat, lon, some, more, alarm,
     )  # fmt: skip
     try:
         row = admit(fix, duty)
-    except Inadmissible as error:
-        assert str(error)
+    except Inadmissible:
+        pass
     else:
         assert fix_key(row.data)[:2] == (7, row.at_ms)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.errors import DecodeError
@@ -86,11 +86,13 @@ packets = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(packets, max_size=6))
 def test_round_trip(sent: list[Packet]) -> None:
     assert decode_all(b"".join(map(codec.encode, sent))) == sent
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 @example(b"\x30")
 @example(b"\x10\xff\xff\xff\xff\x01")
@@ -99,6 +101,7 @@ def test_decoder_raises_only_decode_error(data: bytes) -> None:
         decode_all(data)
 
 
+@settings(deadline=None)
 @given(packets, st.data())
 def test_mutated_packets_raise_only_decode_error(packet: Packet, data: st.DataObject) -> None:
     raw = bytearray(codec.encode(packet))

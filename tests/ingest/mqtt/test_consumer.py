@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import paho.mqtt.client as paho
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import ConfigurationError
@@ -193,6 +193,7 @@ def test_sequence_numbers(payload: bytes, numbers: list[int]) -> None:
     assert list(sequence_numbers(payload)) == numbers
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 30), max_size=3)), max_size=20), st.randoms())
 def test_receipts_never_promise_too_much(messages: list[tuple[str, list[int]]], dice: object) -> None:
     receipts = Receipts()

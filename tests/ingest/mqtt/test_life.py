@@ -322,7 +322,7 @@ async def test_idle_devices_are_forgotten(house: HouseMaker) -> None:
             client.send(fix("d1", 1))
             await client.expect()
         await until(lambda: made.listener.stats.connections == 0)
-        clock.now += 60
+        clock.now += 61
         made.listener.sweep()
         assert not made.listener._links
 

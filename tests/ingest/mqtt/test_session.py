@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.mqtt import Device, Downlink, SessionRecord, codec, complete
@@ -67,6 +67,7 @@ def feed(pieces: list[bytes], room: int) -> tuple[list[tuple[str, bytes]], list[
 WHOLE = feed([STREAM], 100)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(STREAM)), max_size=30), st.integers(1, 4))
 def test_any_split_gives_the_same(cuts: list[int], room: int) -> None:
     edges = [0, *sorted(cuts), len(STREAM)]
@@ -79,6 +80,7 @@ def test_byte_by_byte() -> None:
     assert WHOLE[1] == [Connack(False, 0), Bare(codec.PINGRESP), Suback(9, (1, 0x80))]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_never_raise(data: bytes, is_open: bool) -> None:
     owner = Owner()
@@ -87,6 +89,7 @@ def test_any_bytes_never_raise(data: bytes, is_open: bool) -> None:
     assert session.closing is not None or session.receive(b"", 10, 0) == []
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)), st.lists(st.integers(1, 3), min_size=1))
 def test_acknowledgements_leave_in_order_received(order: list[int], sizes: list[int]) -> None:
     owner = Owner()
