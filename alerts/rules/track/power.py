@@ -53,11 +53,13 @@ class Power(Rule[PowerState, StoredFix]):
             return state, NOTHING
         if alarm or (battery is not None and battery < self._settings.below):
             return self._low(state, fact, at, alarm)
-        over = battery >= self._settings.over_at if battery is not None else self._is_quiet(state, at_ms)
+        if battery is None and not (state.key and self._is_quiet(state, at_ms)):
+            return state, NOTHING  # an SOS without a reading must not hide the live fix just before it
+        over = battery is None or battery >= self._settings.over_at
         if state.key and over:
             causes: dict[str, object] = {"battery_at_end": battery}
             return PowerState("", at_ms), (ended(self.code, state.key, at.id, at_ms, causes),)
-        return PowerState(state.key, at_ms, state.low_ms, state.low if battery is None else 0), NOTHING
+        return PowerState(state.key, at_ms, state.low_ms, 0), NOTHING
 
     def _is_quiet(self, state: PowerState, at_ms: int) -> bool:
         return at_ms - state.low_ms > self._settings.quiet_s * 1000
