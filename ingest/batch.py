@@ -79,11 +79,11 @@ def group_pieces(pieces: Iterable[Piece]) -> list[Group]:
 
 
 def count_all(group: Group) -> list[Tally]:
-    """Every row was new."""
+    """Every row was new; refusals (which have no key) are not counted."""
     return [
         Tally(piece.parcel, stored=len(piece.rows))
         for piece in group.pieces
-        if piece.parcel is not None and piece.parcel.asks
+        if piece.parcel is not None and piece.parcel.asks and group.table.key
     ]
 
 

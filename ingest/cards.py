@@ -67,7 +67,8 @@ def mask_text(text: str) -> str:
     """The text with the digits of every card number in it replaced; the very same object when there is none."""
     if len(text) < _LEAST or _RUN.search(text) is None:
         return text
-    return _RUN.sub(lambda match: _mask_run(match[0]), text)
+    masked = _RUN.sub(lambda match: _mask_run(match[0]), text)
+    return text if masked == text else masked
 
 
 def _mask_run(run: str) -> str:

@@ -165,6 +165,8 @@ def to_struct(element: object, record: type[_Struct], fields: frozenset[str]) ->
 
 def _of_field(fault: str, element: dict[str, Any]) -> str:
     """Names the field in which the fault is, when it is a field of the element itself."""
+    if isinstance(element, _Doubled):
+        return fault
     for name, value in element.items():
         if fault_of(value) is not None and _text_fault(name) is None:
             return f"{name[:64]}: {fault}" if name.isidentifier() else fault

@@ -51,6 +51,9 @@ class LaneSettings(BaseModel):
     retry_most_s: float = Field(
         default=5.0, gt=0, description="Longest wait before a batch is tried again, store away."
     )
+    stuck_s: float = Field(
+        default=60.0, gt=0, description="A batch that takes longer than this loses its connection and is tried again."
+    )
     drain_s: float = Field(
         default=8.0, ge=0, description="At the end, waiting batches are written for at most this long."
     )

@@ -62,6 +62,7 @@ class LaneWriter:
         self._stopping = threading.Event()
         self._give_up_at = float("inf")
         self._session: FactSession | None = None
+        self._busy_since: float | None = None
         self.away_since: float | None = None
         """Monotonic time since when this lane's batches fail; None while it works."""
 
@@ -71,10 +72,21 @@ class LaneWriter:
         with _one_thread(self._part) as executor:
             ended = loop.run_in_executor(executor, self._work, loop)
             try:
-                await asyncio.shield(ended)
+                await self._watch(ended)
             except asyncio.CancelledError:
                 await self._drain(ended)
                 raise
+
+    async def _watch(self, ended: "asyncio.Future[None]") -> None:
+        """Waits for the end of the thread; a batch that hangs (a silent peer) loses its connection."""
+        while not ended.done():
+            await asyncio.wait({ended}, timeout=min(5.0, self._settings.stuck_s / 2))
+            busy_since = self._busy_since
+            if busy_since is not None and time.monotonic() - busy_since > self._settings.stuck_s:
+                log.error("lane.stuck", lane=self._channel.name, after_s=self._settings.stuck_s)
+                self._busy_since = None
+                self._abort()
+        ended.result()
 
     async def _drain(self, ended: "asyncio.Future[None]") -> None:
         """Lets the thread write what waits; cuts its connection when that takes too long."""
@@ -155,8 +167,11 @@ class LaneWriter:
         """One transaction."""
         if self._session is None:
             self._session = FactSession(self._dsn, self._channel.lane, self._channel.name)
-        started = time.monotonic()
-        tallies = self._session.write(group_pieces(pieces), self._clock.now_ms())
+        self._busy_since = started = time.monotonic()
+        try:
+            tallies = self._session.write(group_pieces(pieces), self._clock.now_ms())
+        finally:
+            self._busy_since = None
         rows = sum(len(piece.rows) for piece in pieces)
         self._metrics.commit_s.observe(time.monotonic() - started)
         self._metrics.batch_rows.observe(rows)
