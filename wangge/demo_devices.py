@@ -23,9 +23,11 @@ from simulators.anomalies import AnomalyMix
 from simulators.run import run_city
 from simulators.session import Options
 
-FIRST_SECONDS, ROUND_SECONDS = 240.0, 7200.0
-FIRST = AnomalyMix(0.5, frozenset({"sos", "removed", "low_battery", "tampered", "fault"}), near_miss=0.0, early=1.0)
-AFTERWARDS = AnomalyMix(0.3, early=0.2)
+RUN_SECONDS = 7 * 86400.0
+MIX = AnomalyMix(0.3, near_miss=0.1, early=1.0)
+"""In each two hours three of ten devices; something of each kind in the first 40 seconds."""
+TRACKS_END_BEFORE_MS = 20 * 60_000
+"""Between the past and the present, so that nobody seems to have jumped."""
 AT_ONCE = 500
 PAUSE_S = 0.05
 """Between two payloads of the past: the present must not wait for it."""
@@ -51,12 +53,9 @@ def _end_with_stdin() -> None:
 
 
 async def _live(devices: manifest.Manifest, url: str) -> None:
-    """First minutes with something to see, then rounds of two hours."""
+    """One long run: a new one would put everybody back to the beginning."""
     seed = time.time_ns() // 1_000_000_000
-    await run_city(devices, FIRST_SECONDS, Options(url=url, seed=seed, mix=FIRST))
-    while True:
-        seed += 1
-        await run_city(devices, ROUND_SECONDS, Options(url=url, seed=seed, mix=AFTERWARDS))
+    await run_city(devices, RUN_SECONDS, Options(url=url, seed=seed, mix=MIX))
 
 
 def _send_past(devices: manifest.Manifest, url: str, end_ms: int) -> None:
@@ -64,7 +63,10 @@ def _send_past(devices: manifest.Manifest, url: str, end_ms: int) -> None:
     tokens = {one.id: one.token for one in devices.handsets}
     tokens |= {one.id: one.token for one in devices.terminals}
     with httpx.Client(base_url=url, timeout=60.0, trust_env=False) as client:
-        tracks = sorted(history.handset_tracks(devices.handsets, end_ms=end_ms), key=lambda row: row["device"])
+        tracks = sorted(
+            history.handset_tracks(devices.handsets, end_ms=end_ms - TRACKS_END_BEFORE_MS),
+            key=lambda row: row["device"],
+        )
         for device, rows in _grouped({"device": row.pop("device"), "row": row} for row in tracks):
             _send(client, "/v1/fixes", tokens[device], rows)
         sales = history.pos_transactions(devices.terminals, end_ms=end_ms)

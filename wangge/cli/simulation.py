@@ -15,7 +15,7 @@ from core.errors import InvalidInput, WanggeError
 from simulators import manifest as manifests
 from simulators import truth as ground_truth
 from simulators.anomalies import AnomalyMix
-from simulators.check import Report, check
+from simulators.comparison import Report, check
 from simulators.errors import SimulatorError
 from simulators.replay import replay
 from simulators.run import run_city
