@@ -68,8 +68,7 @@ def initialise(place: Place, admin: str, password: str, *, checksums: bool = Tru
     Made beside its place and renamed, so that a kill leaves no half of one. Raises as `explain`.
     """
     parent = place.data.parent
-    for old in parent.glob(f".{place.data.name}.new-*"):
-        remove_tree(old)
+    sweep(place)
     staging = parent / f".{place.data.name}.new-{secrets.token_hex(4)}"
     with disk_errors(parent):
         staging.mkdir(mode=0o700)
@@ -84,6 +83,12 @@ def initialise(place: Place, admin: str, password: str, *, checksums: bool = Tru
     finally:
         remove_tree(staging)
     log.info("store_cluster_made", folder=str(place.data), major=place.major)
+
+
+def sweep(place: Place) -> None:
+    """Remove the half-made clusters that a kill has left beside `place`."""
+    for old in place.data.parent.glob(f".{place.data.name}.new-*"):
+        remains.remove_unfinished(old)
 
 
 def _run_initdb(place: Place, data: Path, password_file: Path, admin: str, checksums: bool) -> None:

@@ -7,6 +7,7 @@ one in the middle of a long query does not notice, so it gets SIGQUIT. SIGQUIT l
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -57,6 +58,24 @@ def is_ready(data: Path, pid: int) -> bool:
     except OSError:
         return False
     return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+
+def remove_unfinished(staging: Path) -> None:
+    """Remove a half-made cluster, with the initdb of a killed service that still works on it.
+
+    The folder's name is random, so a process that names it is that initdb or its child. Best effort: what a dying
+    process still writes is removed at the next start.
+    """
+    doomed = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if any(word.startswith(str(staging)) for word in process.cmdline()) or process.cwd().startswith(
+                str(staging)
+            ):
+                process.kill()
+                doomed.append(process)
+    psutil.wait_procs(doomed, timeout=5)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
 def wait_for_end(data: Path, *, given_up: Callable[[], bool] = lambda: False) -> None:

@@ -27,7 +27,7 @@ from store.embedded.account import (
     remove_tree,
     system_folder,
 )
-from store.embedded.cluster import Cluster, Place, initialise, take_over, version_of, wrong_major
+from store.embedded.cluster import Cluster, Place, initialise, sweep, take_over, version_of, wrong_major
 from store.embedded.credentials import ADMIN_ROLE, APPLICATION_ROLE, DATABASE, Passwords
 from store.embedded.failures import PortBusy, StillInUse
 from store.embedded.home import DATA_NAME, LOG_NAME, PLACE_NAME, known_home, make_folder, place_for, remember
@@ -175,6 +175,7 @@ class EmbeddedPostgres:
             self._cluster = Cluster(place, self._extra_settings, gives_up=self._giving_up)
         recover_interrupted_upgrade(place)
         remains.wait_for_end(place.data, given_up=self._giving_up.is_set)
+        sweep(place)
         take_over(place)
         self._passwords = credentials.load_passwords(self.folder)
         found = version_of(place.data)
@@ -293,7 +294,9 @@ def destroy(folder: Path) -> None:
             home = None  # vanished, or not ours: only our own files go
         if home is not None:
             remains.wait_for_end(home / DATA_NAME)
-        for cluster in (folder / DATA_NAME, *folder.glob(f"{DATA_NAME}.old-*"), *folder.glob(f".{DATA_NAME}.*")):
+        for unfinished in folder.glob(f".{DATA_NAME}.*"):
+            remains.remove_unfinished(unfinished)
+        for cluster in (folder / DATA_NAME, *folder.glob(f"{DATA_NAME}.old-*")):
             remove_tree(cluster)
         for outside in {home or folder, system_folder(folder)} - {folder}:
             remove_tree(outside)

@@ -246,10 +246,11 @@ def test_kills_at_any_moment_of_a_start(service_folder: Path, kills: int) -> Non
         process = subprocess.Popen(
             [sys.executable, "-c", SERVICE, service_folder, str(PG_MAJOR), "wangge"],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
         time.sleep(0.3 + moments.uniform(0, 1.2))  # not a wait for a condition: the moment is the point
+        assert process.poll() is None, process.communicate()[1]
         process.send_signal(signal.SIGSTOP)  # so that the list of its children is whole
         for child in psutil.Process(process.pid).children():
             words = " ".join(child.cmdline())
