@@ -15,31 +15,41 @@ PLACES = 14
 WALK_MPS = (0.9, 1.6)
 RIDE_MPS = (3.0, 6.5)
 RIDE_FROM_M = 500.0
-LONGEST_STAY_S = 20 * 60.0
+LONGEST_STAY_S, LONGEST_STAY_AT_WORK_S = 8 * 60.0, 20 * 60.0
+MOST_WORK_PLACES = 3
 LEG_MAY_LEAVE_M = 60.0
+LEG_SAMPLES = np.array([0.15, 0.33, 0.5, 0.67, 0.85])
 
 
-def patrol_places(ring: Array, work_places: Sequence[tuple[float, float]], rng: np.random.Generator) -> Array:
-    """The (PLACES, 2) stops of a round: work places first, then points of the grid, in the order of their bearing.
+def patrol_places(
+    ring: Array, work_places: Sequence[tuple[float, float]], rng: np.random.Generator
+) -> tuple[Array, int]:
+    """The (PLACES, 2) stops of a round, and how many leading ones are work places (those well outside are left out).
 
-    A stop whose way from the one before would leave the grid by more than 60 m is replaced by the one before,
-    and the round then goes back the way it came.
+    First points of the grid in the order of their bearing. Where a way between them would leave the grid by more than
+    60 m (a bent grid), a walk through points that can be reached from one another instead, there and back.
     """
-    own = np.array(list(work_places)[:3], dtype=np.float64).reshape(-1, 2)
+    own = np.array(list(work_places), dtype=np.float64).reshape(-1, 2)
+    own = own[beyond_m(ring, own) <= LEG_MAY_LEAVE_M][:MOST_WORK_PLACES] if len(own) else own
     free = sample_inside(ring, PLACES - len(own), rng)
-    middle = ring.mean(axis=0)
-    stops = np.concatenate([own, free[np.argsort(np.arctan2(*(free - middle).T[::-1]))]])
-    shares = np.array([0.25, 0.5, 0.75])[:, None]
-    legs = stops[:, None, :] + (np.roll(stops, -1, axis=0) - stops)[:, None, :] * shares
-    if float(beyond_m(ring, legs.reshape(-1, 2)).max()) <= LEG_MAY_LEAVE_M:
-        return stops
-    for i in range(1, len(stops)):
-        way = stops[i - 1] + (stops[i] - stops[i - 1]) * shares
-        if float(beyond_m(ring, way).max()) > LEG_MAY_LEAVE_M:
-            stops[i] = stops[i - 1]
-    half = len(stops) // 2
-    stops[half:] = stops[:half][::-1]
-    return stops
+    bearing = np.arctan2(*(free - ring.mean(axis=0)).T[::-1])
+    stops = np.concatenate([own, free[np.argsort(bearing)]])
+    if float(_leaving_m(ring, stops, np.roll(stops, -1, axis=0)).max()) <= LEG_MAY_LEAVE_M:
+        return stops, len(own)
+    half = PLACES // 2
+    candidates = np.concatenate([own[1:], sample_inside(ring, 8 * PLACES, rng)])
+    walk = [own[0] if len(own) else free[0]]
+    while len(walk) < half:
+        near = candidates[_leaving_m(ring, walk[-1], candidates) <= LEG_MAY_LEAVE_M]
+        walk.append(near[rng.integers(len(near))] if len(near) else walk[-1])
+    return np.array([*walk, *walk[::-1]]), min(1, len(own))
+
+
+def _leaving_m(ring: Array, start: Array, end: Array) -> Array:
+    """Metres by which the straight ways from start to each end (n, 2) leave the ring; shape (n,)."""
+    legs = start[..., None, :] + (end[:, None, :] - start[..., None, :]) * LEG_SAMPLES[:, None]
+    result: Array = beyond_m(ring, legs.reshape(-1, 2)).reshape(-1, len(LEG_SAMPLES)).max(axis=1)
+    return result
 
 
 class Motion:
@@ -63,8 +73,9 @@ class Motion:
         if staying:
             at_work = self._stop[who] < self._work[who]
             stays = self._rng.random(len(who)) < np.where(at_work, 0.8, 0.45)
-            length = self._rng.exponential(np.where(at_work, 600.0, 180.0)) + 30.0
-            self._stay_s[who] = np.where(stays, np.minimum(length, LONGEST_STAY_S), 0.0)
+            length = self._rng.exponential(np.where(at_work, 600.0, 150.0)) + 30.0
+            longest = np.where(at_work, LONGEST_STAY_AT_WORK_S, LONGEST_STAY_S)
+            self._stay_s[who] = np.where(stays, np.minimum(length, longest), 0.0)
         self._stop[who] = (self._stop[who] + 1) % PLACES
         target = self._places[who, self._stop[who]]
         target = target + self._rng.normal(0.0, 3.0, target.shape)

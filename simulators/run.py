@@ -23,7 +23,7 @@ from simulators.truth import Injected
 
 QUANTUM_MS = 50
 MOST_OUTSTANDING = 200_000
-LEAD_S, LEAD_PER_HANDSET_S = 0.2, 0.0003
+LEAD_S, LEAD_PER_HANDSET_S = 0.2, 0.0005
 """Time to lay out the models before the first fix is due."""
 
 

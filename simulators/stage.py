@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulators.geometry import METRES_PER_DEGREE, Array, Plane, beyond_m, plane_of
 from simulators.manifest import Handset
-from simulators.motion import Motion, patrol_places
+from simulators.motion import PLACES, Motion, patrol_places
 from simulators.noise import Noise
 
 DRAIN_PER_HOUR = 0.05
@@ -28,7 +28,7 @@ class Stage:
         self.planes: list[Plane] = []
         self.rings: list[Array] = []
         self.work_xy: list[Array] = []
-        places = np.zeros((n, 14, 2))
+        places = np.zeros((n, PLACES, 2))
         work = np.zeros(n, dtype=np.int64)
         for i, handset in enumerate(handsets):
             polygon = handset.polygon or _square_around(handset)
@@ -38,8 +38,7 @@ class Stage:
             self.planes.append(plane)
             self.rings.append(ring)
             self.work_xy.append(np.array(own, dtype=np.float64).reshape(-1, 2))
-            places[i] = patrol_places(ring, own, rng)
-            work[i] = min(len(own), 3)
+            places[i], work[i] = patrol_places(ring, own, rng)
         self.motion = Motion(places, work, rng)
         self.noise = Noise(n, rng)
         self.battery = rng.uniform(0.55, 1.0, n)

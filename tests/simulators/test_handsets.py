@@ -12,7 +12,7 @@ from simulators.anomalies import AnomalyMix
 from simulators.geometry import beyond_m, plane_of
 from simulators.handset_kinds import HANDSET_KINDS
 from simulators.handsets import HandsetFleet
-from simulators.manifest import Handset
+from simulators.manifest import Handset, WorkPlace
 from simulators.outgoing import Outgoing
 from simulators.truth import Injected
 from tests.simulators.conftest import START_MS, city
@@ -77,6 +77,19 @@ def test_a_clean_city_sends_every_interval_and_breaks_no_rule() -> None:
         assert all(0.2 <= fix["battery"] <= 1 and "alarm" not in fix and "mock" not in fix for fix in own)
         places = {(fix["lat"], fix["lon"]) for fix in own}
         assert len(places) > 0.99 * len(own), "a receiver that works never repeats itself"
+
+
+def test_a_bent_grid_is_patrolled_from_inside() -> None:
+    lon, lat, long, wide = 111.5, 26.4, 0.03, 0.004
+    ell = [(0, 0), (long, 0), (long, wide), (wide, wide), (wide, long), (0, long), (0, 0)]
+    polygon = [(lon + x, lat + y) for x, y in ell]
+    elsewhere = WorkPlace(lat + long, lon + long)
+    bent = [msgspec.structs.replace(h, polygon=polygon, work_places=[elsewhere]) for h in city(20).handsets]
+    _, messages = run(bent, HOURS_2)
+    for handset in bent:
+        own = fixes_of(messages)[handset.id]
+        assert outside(handset, own).max() < 180
+        assert metres_between(handset, own).sum() > 2000
 
 
 def test_sending_is_spread_over_the_interval() -> None:
