@@ -86,10 +86,12 @@ def admit_fix(
             column, flags = NULL, flags & _SURVIVE_STRIPPING | _STRIPPED
         else:
             flags |= _OFF_DUTY
+    # fmt: off
     optional = (
-        *(lat, lon, accuracy, altitude, speed, heading, fix.battery, fix.satellites),
-        *(SOURCE_CODES[fix.source], ALARM_CODES[alarm], fix.seq, sent_us, raw_lat, raw_lon),
+        lat, lon, accuracy, altitude, speed, heading, fix.battery, fix.satellites, SOURCE_CODES[fix.source],
+        ALARM_CODES[alarm], fix.seq, sent_us, raw_lat, raw_lon,
     )
+    # fmt: on
     data = pack_fix(device.key, pg_us(at_ms), pg_us(received_ms), digest, flags, datum, optional, column)
     lane = _URGENT if alarm is not None else _BACKFILL if received_ms - at_ms > judge.backfill_ms else _LIVE
     return Row(data, lane, at_ms, flags, lat, lon, fix.battery)

@@ -39,7 +39,7 @@ class Tally(msgspec.Struct, eq=False):
         """Adds it to the parcel."""
         self.parcel.stored += self.stored
         self.parcel.duplicate += self.duplicate
-        self.parcel.rejected += self.rejected
+        self.parcel.rejected += tuple(self.rejected)
 
 
 class Group(msgspec.Struct, eq=False):

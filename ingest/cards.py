@@ -101,7 +101,7 @@ def mask_value(value: object) -> object:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):
-        digits = str(int(value)) if isinstance(value, int) or value.is_integer() else ""
+        digits = str(abs(int(value))) if isinstance(value, int) or value.is_integer() else ""
         return mask_text(digits) if is_card_number(digits) else value
     if isinstance(value, dict):
         masked = {mask_text(key): mask_value(item) for key, item in value.items()}

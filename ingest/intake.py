@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 Operators = Callable[[str, bytes, str], Awaitable[Device | Refusal]]
 _MOST_REASONS: Final = 20
+_LARGE: Final = 1024
+"""Payloads of more bytes count against a device's limit of records; smaller ones cannot hold enough of them."""
 
 
 class Intake:
@@ -123,7 +125,8 @@ class Intake:
         """Takes messages over in order; returns how many, less than all when a lane is full."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        by_key = self._registry().by_key
+        by_key, sort, have_room = self._registry().by_key, self._sorter.sort, self._lanes.have_room
+        going: list[tuple[int, Piece]] = []
         taken = 0
         for message in messages:
             device = message.device
@@ -136,17 +139,19 @@ class Intake:
                 None,
                 message.retain,
             )
-            parcel = Parcel(message)
-            pieces = self._sorter.sort(source, message.payload, parcel)
+            pieces = sort(source, message.payload, Parcel(message))
             if not pieces:
                 self._loop.call_soon(complete, (message,))
-            elif not self._lanes.place(pieces):
+            elif not have_room(pieces):
                 self._metrics.held_back.labels(via="mqtt").inc()
                 break
+            going += pieces
             taken += 1
-            if len(message.payload) > 1024:
+            if len(message.payload) > _LARGE:
                 self._regulate(device.key, pieces)
-        self._metrics.payloads.labels(kind=messages[0].kind, via="mqtt").inc(taken) if messages else None
+        if taken:
+            self._lanes.put(going)
+            self._metrics.payloads.labels(kind=messages[0].kind, via="mqtt").inc(taken)
         return taken
 
     def _regulate(self, key: int, pieces: Iterable[tuple[int, Piece]]) -> None:

@@ -21,7 +21,7 @@ LANE_NAMES: Final = {int(Lane.URGENT): "urgent", int(Lane.LIVE): "live", int(Lan
 _PIECE_OVERHEAD: Final = 200
 
 
-class Parcel(msgspec.Struct, eq=False):
+class Parcel(msgspec.Struct, eq=False, gc=False):
     """One payload on its way. token: the publish or request to answer; asks: it wants stored and duplicate counted.
 
     rejected: (index in the payload, reason); notes: the same for what was accepted with a change. malformed, forbidden:
@@ -33,8 +33,8 @@ class Parcel(msgspec.Struct, eq=False):
     pieces_left: int = 0
     stored: int = 0
     duplicate: int = 0
-    rejected: list[tuple[int, str]] = []
-    notes: list[tuple[int, str]] = []
+    rejected: tuple[tuple[int, str], ...] = ()
+    notes: tuple[tuple[int, str], ...] = ()
     malformed: str | None = None
     forbidden: str | None = None
 
@@ -64,7 +64,8 @@ class LaneChannel:
         self._settings = settings
         self._linger_s = (settings.urgent_linger_ms if lane == Lane.URGENT else settings.linger_ms) / 1000
         self._pieces: deque[Piece] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._idle = False
         self._closed = False
         self._held_back = False
@@ -79,7 +80,7 @@ class LaneChannel:
         """Whether a payload may be put; False also asks for `on_room`."""
         if self._below_bounds:
             return True
-        with self._changed:
+        with self._lock:
             if self._below_bounds:
                 return True  # the writer took a batch in between: it would not take another one and call on_room
             self._held_back = True
@@ -89,15 +90,16 @@ class LaneChannel:
     def _below_bounds(self) -> bool:
         return self.rows < self._settings.most_rows and self.bytes < self._settings.most_bytes and not self._closed
 
-    def put(self, pieces: Iterable[Piece]) -> None:
-        """Adds pieces; ask `has_room` before (one payload may go over the bounds, so they hold within 1 MiB)."""
-        with self._changed:
+    def put(self, pieces: Sequence[Piece]) -> None:
+        """Adds pieces; ask `has_room` before (what one read of a socket held may go over the bounds)."""
+        rows = sum([len(piece.rows) for piece in pieces])
+        size = sum([piece.size for piece in pieces]) + _PIECE_OVERHEAD * len(pieces)
+        with self._lock:
             if not self._pieces:
                 self._oldest_at = time.monotonic()
-            for piece in pieces:
-                self._pieces.append(piece)
-                self.rows += len(piece.rows)
-                self.bytes += piece.size + _PIECE_OVERHEAD
+            self._pieces.extend(pieces)
+            self.rows += rows
+            self.bytes += size
             if self._idle or self.rows >= self._settings.batch_rows:
                 self._changed.notify()
 
@@ -155,18 +157,22 @@ class Lanes:
 
     def place(self, pieces: Sequence[tuple[int, Piece]]) -> bool:
         """Puts the pieces of one parcel into their lanes, all or (no room in one of them) none."""
-        if len(pieces) == 1:
-            lane, piece = pieces[0]
-            channel = self.channels[lane]
-            if not channel.has_room:
-                return False
-            channel.put((piece,))
-            return True
-        if not all(self.channels[lane].has_room for lane in {lane for lane, _ in pieces}):
+        if not self.have_room(pieces):
             return False
-        for lane, piece in pieces:
-            self.channels[lane].put((piece,))
+        self.put(pieces)
         return True
+
+    def have_room(self, pieces: Iterable[tuple[int, Piece]]) -> bool:
+        """Whether all lanes of these pieces have room; the one that has none will call `on_room`."""
+        return all([self.channels[lane].has_room for lane, _ in pieces])  # noqa: C419 - a generator takes longer
+
+    def put(self, pieces: Sequence[tuple[int, Piece]]) -> None:
+        """Puts pieces into their lanes, one call of a channel for each lane (a lock and a wake-up)."""
+        by_lane: dict[int, list[Piece]] = {}
+        for lane, piece in pieces:
+            by_lane.setdefault(lane, []).append(piece)
+        for lane, some in by_lane.items():
+            self.channels[lane].put(some)
 
     def on_room(self, callback: Callable[[], None]) -> None:
         """Registers what is called (in a writer's thread) when a full lane has room again."""

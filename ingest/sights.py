@@ -18,8 +18,8 @@ class Sights:
     def see(self, device: int, received_ms: int, row: Row | None, via: str) -> None:
         """A payload came. row: its newest fix or record by device time, or None."""
         before = self._seen.get(device)
-        if before is not None and before[1] is not None and (row is None or before[1].at_ms > row.at_ms):
-            row = before[1]
+        if before is not None and (known := before[1]) is not None and (row is None or known.at_ms > row.at_ms):
+            row = known
         self._seen[device] = (received_ms, row, via)
 
     def connect(self, device: int, online: bool, at_ms: int) -> None:

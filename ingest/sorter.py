@@ -157,9 +157,10 @@ class Sorter:
     ) -> Placed:
         """One piece a lane."""
         if len(rows) == 1:
-            row = newest = rows[0]
-            found = [(row.lane, _piece_of_one(source.kind, row, indexes, parcel))]
-            flags = row.flags
+            newest = rows[0]
+            at_ms, data, flags = newest.at_ms, newest.data, newest.flags
+            day = (at_ms // DAY_MS,)
+            found = [(newest.lane, Piece(parcel, source.kind, (data,), indexes, day, at_ms, at_ms, len(data)))]
         else:
             newest = max(rows, key=lambda row: row.at_ms)
             by_lane: dict[int, list[int]] = {}
@@ -181,9 +182,9 @@ class Sorter:
     ) -> None:
         for row, index in zip(rows, indexes, strict=True):
             if row.flags & _CUT:
-                parcel.notes.append((index, "extra was over 2 KiB and was cut"))
+                parcel.notes += ((index, "extra was over 2 KiB and was cut"),)
             if row.flags & _CARD:
-                parcel.notes.append((index, "a card number was masked"))
+                parcel.notes += ((index, "a card number was masked"),)
                 self._note_card(source, device)
 
     def _note_card(self, source: Source, device: DeviceRecord) -> None:
@@ -238,7 +239,7 @@ class Sorter:
     def _refusals(
         self, source: Source, parcel: Parcel, refused: Sequence[tuple[int, str, str, bytes]]
     ) -> tuple[int, Piece]:
-        parcel.rejected += [(index, reason) for index, _, reason, _ in refused]
+        parcel.rejected += tuple([(index, reason) for index, _, reason, _ in refused])
         self._metrics.count_refused((why for _, why, _, _ in refused), source.via)
         device = None if source.device is None else source.device.key
         rows = []
@@ -271,11 +272,6 @@ def _times_in(raw: bytes) -> list[int]:
         with suppress(ValueError, OverflowError):
             found.append(int(datetime.fromisoformat(text.decode()).timestamp() * 1000))
     return found
-
-
-def _piece_of_one(family: str, row: Row, indexes: Sequence[int], parcel: Parcel) -> Piece:
-    at_ms = row.at_ms
-    return Piece(parcel, family, (row.data,), indexes, (at_ms // DAY_MS,), at_ms, at_ms, len(row.data))
 
 
 def _piece(family: str, rows: Sequence[Row], indexes: Sequence[int], parcel: Parcel) -> Piece:

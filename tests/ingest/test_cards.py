@@ -60,6 +60,8 @@ def test_numbers_and_keys_of_extra_are_looked_at() -> None:
     masked = mask_value(value)
     assert card not in repr(masked)
     assert mask_value(masked) is masked
+    assert mask_value(-12345678901234) == -12345678901234
+    assert mask_value(-int(card)) == "*" * 16
     assert masked["n"] == 5  # type: ignore[index]
 
 

@@ -67,7 +67,7 @@ async def publish(rig: Rig, *messages: Inbound) -> None:
 async def test_stored_then_duplicate(rig: Rig) -> None:
     fixes = [fix(seq=n) for n in range(20)]
     first = await post(rig, "fix", fixes)
-    assert (first.stored, first.duplicate, first.rejected) == (20, 0, [])
+    assert (first.stored, first.duplicate, first.rejected) == (20, 0, ())
     again = await post(rig, "fix", [*fixes[:15], fix(seq=99), fixes[0]])
     assert (again.stored, again.duplicate) == (1, 16)
     assert rig.rows("SELECT count(*), count(DISTINCT batch_id) FROM fixes") == [(21, 2)]
@@ -129,7 +129,7 @@ async def test_pos_key_with_other_content_is_a_clash(rig: Rig) -> None:
     assert (await post(rig, "pos", record, "pos-1")).duplicate == 1
     clash = await post(rig, "pos", [reading(seq=2), record | {"amount_fen": 6}, record], "pos-1")
     assert (clash.stored, clash.duplicate) == (1, 1)
-    assert clash.rejected == [(1, "the same key was sent before with other content")]
+    assert clash.rejected == ((1, "the same key was sent before with other content"),)
     within = await post(rig, "pos", [record | {"seq": 5}, record | {"seq": 5, "amount_fen": 9}], "pos-1")
     assert (within.stored, [index for index, _ in within.rejected]) == (1, [1])
     rows = rig.rows("SELECT device, via, kind, raw FROM quarantine WHERE kind = 'clash' ORDER BY id")
