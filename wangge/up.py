@@ -84,11 +84,13 @@ async def _serve(wish: Wish, plan: Plan, house: StoreHouse) -> None:
         loop.add_signal_handler(number, stop.set)
     try:
         await asyncio.to_thread(house.start)
-        if not stop.is_set():
-            await _with_store(wish, plan, house, stop)
+        try:
+            if not stop.is_set():
+                await _with_store(wish, plan, house, stop)
+        finally:
+            if plan.data is not None:  # ours: the folder is locked
+                (plan.data / RUN_NAME).unlink(missing_ok=True)
     finally:
-        if plan.data is not None:
-            (plan.data / RUN_NAME).unlink(missing_ok=True)
         await asyncio.to_thread(house.stop)
         log.info("service.ended")
 

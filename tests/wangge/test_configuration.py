@@ -23,7 +23,9 @@ def test_every_key_has_a_default_and_a_description() -> None:
 
 
 def test_environment_overrides_the_file(tmp_path: Path) -> None:
-    settings = load(tmp_path, "[http]\nport = 81\nhost = '0.0.0.0'\n", WANGGE_HTTP__PORT="82", WANGGE_CONSOLE__TITLE="12")
+    settings = load(
+        tmp_path, "[http]\nport = 81\nhost = '0.0.0.0'\n", WANGGE_HTTP__PORT="82", WANGGE_CONSOLE__TITLE="12"
+    )
     assert (settings.http.port, settings.http.host, settings.console.title) == (82, "0.0.0.0", "12")
     assert configuration.was_set(settings, "http", "port")
     assert not configuration.was_set(settings, "http", "body_limit")

@@ -39,16 +39,8 @@ def list_events(
 
     from wangge.running import find
 
-    found = find(data, url).pages(
-        "/api/events",
-        since=instant(since),
-        until=instant(until),
-        code=code,
-        division=division,
-        step=step,
-        subject=subject,
-    )
-    events = list(islice(found, limit))
+    query = {"since": instant(since), "until": instant(until), "code": code, "division": division, "step": step}
+    events = list(islice(find(data, url).pages("/api/events", subject=subject, **query), limit))
     if json:
         as_json(events)
     elif events:
@@ -182,10 +174,8 @@ def stats(
     """Counts and rates (办结率, 按期处置率, 返工率) of a period."""
     from wangge.running import find
 
-    found = find(data, url).get(
-        "/api/events/stats", since=instant(since), until=instant(until), code=code, division=division
-    )
-    _print(found, json=json)
+    query = {"since": instant(since), "until": instant(until), "code": code, "division": division}
+    _print(find(data, url).get("/api/events/stats", **query), json=json)
 
 
 def instant(text: str | None) -> str | None:
