@@ -4,8 +4,9 @@ A device gets at most one anomaly in two hours (and none soon after a long one),
 Kinds that cannot outlast their threshold within the run are left out unless they are asked for by name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,11 @@ SETTLE_S = 12.0
 """No anomaly begins in the first seconds: the device has to be seen well first."""
 WINDOW_S = 7200.0
 EARLY_S = 40.0
+TRIES = 60
+"""Devices that are tried for an anomaly of one kind before the kind is left out."""
+
+Suits = Callable[[str, int, float, float], bool]
+"""(kind, device index, begin, end in seconds of the run): whether the device can have it then, e.g. is on duty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,10 @@ class Planned:
     lasts_s: float
     near_miss: bool
 
+    def end_s(self, seconds: float) -> float:
+        """When it is over in a run of so many seconds."""
+        return min(self.begin_s + self.lasts_s, seconds)
+
 
 def plan(
     kinds: Mapping[str, Kind],
@@ -91,6 +101,7 @@ def plan(
     mix: AnomalyMix,
     seconds: float,
     rng: np.random.Generator,
+    suits: Suits = lambda kind, index, begin_s, end_s: True,
 ) -> list[Planned]:
     """Draw the run's anomalies in order of begin_s; each kind gets about as many devices as every other.
 
@@ -104,7 +115,7 @@ def plan(
         opens = window * WINDOW_S
         closes = seconds if opens + 2 * WINDOW_S > seconds else opens + WINDOW_S
         busy = {one.index for one in planned if one.begin_s + one.lasts_s + WINDOW_S / 2 > opens}
-        planned += _plan_window(kinds, eligible, mix, (opens, closes, seconds), busy, rng)
+        planned += _plan_window(kinds, eligible, mix, (opens, closes, seconds), busy, rng, suits)
     return sorted(planned, key=lambda one: one.begin_s)
 
 
@@ -115,6 +126,7 @@ def _plan_window(
     span: tuple[float, float, float],
     busy: set[int],
     rng: np.random.Generator,
+    suits: Suits,
 ) -> list[Planned]:
     """Anomalies beginning within (opens, closes) of a run of so many seconds, of devices that are not busy."""
     opens, _, seconds = span
@@ -131,12 +143,16 @@ def _plan_window(
     planned: list[Planned] = []
     while usable and len(planned) < wanted:
         for name in list(usable):
-            index = next((i for i in free if i in allowed[name]), None)
-            if index is None or len(planned) >= wanted:
+            drawn = None
+            if len(planned) < wanted:
+                own = islice((i for i in free if i in allowed[name]), TRIES)
+                tries = (_draw(name, i, kinds[name].timing, mix, span, rng) for i in own)
+                drawn = next((one for one in tries if suits(name, one.index, one.begin_s, one.end_s(seconds))), None)
+            if drawn is None:
                 usable.remove(name)
                 continue
-            free.remove(index)
-            planned.append(_draw(name, index, kinds[name].timing, mix, span, rng))
+            free.remove(drawn.index)
+            planned.append(drawn)
     return planned
 
 

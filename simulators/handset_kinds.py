@@ -15,6 +15,7 @@ class Sos(HandsetKind):
 
     code = "TRK-01"
     timing = Timing(0, (0, 0))
+    off_duty = True
     alarm: ClassVar[str] = "sos"
 
     def alter(self, scene: Scene, draft: FixDraft) -> list[FixDraft]:
@@ -46,6 +47,7 @@ class Removed(Fall):
 
     code = "TRK-04"
     timing = Timing(0, (180, 600))
+    off_duty = False
     alarm = "removed"
 
     def alter(self, scene: Scene, draft: FixDraft) -> list[FixDraft]:

@@ -62,6 +62,9 @@ class HandsetKind:
     code: ClassVar[str]
     timing: ClassVar[Timing]
     needs_shift: ClassVar[bool] = False
+    """Whether its rule needs a planned shift."""
+    off_duty: ClassVar[bool] = False
+    """Whether its rule holds outside the shift too."""
 
     def prepare(self, scene: Scene) -> None:
         """Called before the run, for what holds from its first fix on."""

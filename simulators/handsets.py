@@ -27,6 +27,7 @@ class HandsetFleet:
 
     seconds: length of the run, for which anomalies are planned. interval_s: seconds between fixes of a handset, ≥ 0.1.
     dead_zones: whether handsets lose the network for minutes and send what they kept as arrays afterwards.
+    off_duty: whether they send outside their shifts too, as most apps do; then only alarms are injected there.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class HandsetFleet:
         interval_s: float = 10.0,
         mix: AnomalyMix | None = None,
         dead_zones: bool = True,
+        off_duty: bool = True,
     ) -> None:
         n = len(handsets)
         self._rng = np.random.default_rng([seed, 1])
@@ -50,6 +52,7 @@ class HandsetFleet:
         self._bounds = [-(-n * g // self._slices) for g in range(self._slices + 1)]
         self._offset_ms = np.arange(n) * self._interval_ms // max(1, n)
         self._shift = shift_bounds(handsets)
+        self._off_duty = off_duty
         self._seq = np.zeros(n, dtype=np.int64)
         self._start_ms, self._end_ms, self.now_ms, self._tick = start_ms, start_ms + round(seconds * 1000), start_ms, 0
         self._scenes: list[list[Scene]] = [[] for _ in range(self._slices)]
@@ -60,20 +63,21 @@ class HandsetFleet:
 
     def _plan(self, seconds: float, seed: int, mix: AnomalyMix) -> None:
         everyone = list(range(len(self._handsets)))
-        covered = [
-            i
-            for i, handset in enumerate(self._handsets)
-            if handset.shift
-            and bool(np.any((self._shift[i, 0] <= self._start_ms) & (self._shift[i, 1] >= self._end_ms)))
-        ]
-        eligible = {name: covered if kind.needs_shift else everyone for name, kind in HANDSET_KINDS.items()}
+        planned_duty = [i for i in everyone if self._handsets[i].shift]
+        eligible = {name: planned_duty if kind.needs_shift else everyone for name, kind in HANDSET_KINDS.items()}
         away = self.stage.away_from_work
-        eligible["at_home"] = [i for i in covered if away(i, *self.stage.home(i))]
+        eligible["at_home"] = [i for i in planned_duty if away(i, *self.stage.home(i))]
         quiet = self.stage.motion.quietest_place
-        eligible["still"] = [i for i in covered if away(i, *quiet(i, self.stage.work_xy[i]))]
+        eligible["still"] = [i for i in planned_duty if away(i, *quiet(i, self.stage.work_xy[i]))]
+
+        def suits(name: str, i: int, begin_s: float, end_s: float) -> bool:
+            first, last = self._start_ms + begin_s * 1000, self._start_ms + end_s * 1000
+            on_duty = bool(np.any((self._shift[i, 0] <= first) & (last <= self._shift[i, 1])))
+            return on_duty or (self._off_duty and HANDSET_KINDS[name].off_duty)
+
         rng = np.random.default_rng([seed, 2])
         self._spared = np.ones(len(everyone), dtype=bool)
-        for planned in plan(HANDSET_KINDS, eligible, mix, seconds, rng):
+        for planned in plan(HANDSET_KINDS, eligible, mix, seconds, rng, suits):
             kind = HANDSET_KINDS[planned.kind]
             own = np.random.default_rng([seed, 3, planned.index])
             scene = Scene(planned, kind, self.stage, own, self._interval_ms, self._start_ms)
@@ -131,13 +135,13 @@ class HandsetFleet:
         return [Outgoing(device, "fix", fix_body(d), (d.fixed_at,), d.fixed_at) for d in drafts]
 
     def _hide(self, a: int, b: int, times: np.ndarray, sent: list[Outgoing | list[Outgoing]]) -> None:
-        """Nothing leaves outside the shift; in a dead zone fixes are kept, and sent in arrays when it ends."""
+        """In a dead zone fixes are kept, and sent in arrays when it ends; without off_duty the shift's end silences."""
         enters = (self._rng.random(b - a) < self._dead_share) & (self._dead_until[a:b] <= times) & self._spared[a:b]
         lasts = self._rng.uniform(*DEAD_ZONE_S, size=b - a) * 1000
         self._dead_until[a:b] = np.where(enters, times + lasts.astype(np.int64), self._dead_until[a:b])
         dead = self._dead_until[a:b] > times
         moment = times[:, None]
-        on_duty = np.any((self._shift[a:b, 0] <= moment) & (moment < self._shift[a:b, 1]), axis=1)
+        on_duty = self._off_duty | np.any((self._shift[a:b, 0] <= moment) & (moment < self._shift[a:b, 1]), axis=1)
         for j in np.flatnonzero(dead | ~on_duty).tolist():
             item = sent[j]
             if on_duty[j] and isinstance(item, Outgoing):

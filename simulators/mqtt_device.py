@@ -39,7 +39,6 @@ class MqttDevice(asyncio.Protocol):
         "id",
         "in_flight",
         "ready",
-        "refusal",
         "token",
         "waiting",
     )
@@ -50,8 +49,6 @@ class MqttDevice(asyncio.Protocol):
         self.in_flight: dict[int, tuple[Outgoing, bytes, float]] = {}
         self.ready = False
         self.attempts = 0
-        self.refusal = 0
-        """CONNACK code of the last connection, 0 when it was accepted."""
         self._pool = pool
         self._transport: asyncio.Transport | None = None
         self._splitter = wire.Splitter()
@@ -109,10 +106,10 @@ class MqttDevice(asyncio.Protocol):
     def _answered(self, body: bytes) -> None:
         assert self._transport is not None
         if len(body) != 2 or body[1] != 0:
-            self.refusal = self._pool.last_refusal = body[1] if len(body) == 2 else -1
+            self._pool.last_refusal = body[1] if len(body) == 2 else -1
             self._transport.close()
             return
-        self.ready, self.attempts, self.refusal = True, 0, 0
+        self.ready, self.attempts = True, 0
         self._pool.tally.connects += 1
         packets = []
         if self._pool.presence:

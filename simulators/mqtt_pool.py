@@ -19,7 +19,6 @@ from simulators.sender import Sender, backoff_s
 from simulators.tally import OnAcked
 
 DIALLERS = 48
-REFUSED_WAIT_S = 15.0
 
 
 class MqttPool(Sender):
@@ -111,10 +110,10 @@ class MqttPool(Sender):
                 device.check(now)
             turn += 1
 
-    def _dial_later(self, device: MqttDevice, wait_s: float | None = None) -> None:
+    def _dial_later(self, device: MqttDevice) -> None:
         if self._closing:
             return
-        delay = backoff_s(device.attempts, self._rng.random()) if wait_s is None else wait_s
+        delay = backoff_s(device.attempts, self._rng.random())
         device.attempts += 1
         asyncio.get_running_loop().call_later(delay, self._to_dial.put_nowait, device)
 
@@ -122,7 +121,7 @@ class MqttPool(Sender):
         """A device's connection has ended."""
         if not self._closing:
             self.tally.errors += 1
-            self._dial_later(device, REFUSED_WAIT_S if device.refusal in (2, 4, 5) else None)
+            self._dial_later(device)
 
     def rejected(self, payload: bytes) -> None:
         """The service told a device what it did not take."""

@@ -85,6 +85,7 @@ def fleets_of(manifest: Manifest, seconds: float, options: Options, start_ms: in
             interval_s=options.interval_s,
             mix=options.mix,
             dead_zones=options.dead_zones,
+            off_duty=options.off_duty,
         )
         fleets.append(handsets)
     if manifest.terminals:

@@ -29,6 +29,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     url: mqtt://host:port (senders mqtt, paho) or http://host:port. interval_s: of handsets. speedup: simulated seconds
     a second. start_ms: epoch milliseconds, None: see `run`. drain_s: how long the end waits for acknowledgements.
     online_s: how long the start waits for the devices to be connected.
+    dead_zones, off_duty: see `handsets.HandsetFleet`.
     """
 
     url: str
@@ -44,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     drain_s: float = 30.0
     online_s: float = 60.0
     dead_zones: bool = True
+    off_duty: bool = True
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -114,14 +114,31 @@ def test_dead_zones_are_filled_back_in_arrays() -> None:
         assert 30_000 < message.due_ms - int(str(message.keys[0])) < 420_000, "shorter than silence on duty"
 
 
-def test_nothing_is_sent_outside_the_shift() -> None:
+def test_a_quiet_handset_sends_nothing_outside_the_shift() -> None:
     handset = city(1).handsets[0]
     begin = handset.shift[0][0].fromtimestamp(START_MS / 1000 + 600, handset.shift[0][0].tzinfo)
     end = begin.fromtimestamp(START_MS / 1000 + 900, begin.tzinfo)
     late = msgspec.structs.replace(handset, shift=[(begin, end)])
-    _, messages = run([late], 1800, dead_zones=False)
+    _, messages = run([late], 1800, dead_zones=False, off_duty=False)
     assert all(START_MS + 600_000 <= message.due_ms < START_MS + 900_000 for message in messages)
     assert len(messages) == 30
+
+
+def test_off_duty_only_alarms_are_injected() -> None:
+    handsets = city(80, now_ms=START_MS - 20 * 3_600_000).handsets
+    fleet, messages = run(handsets, 3600, mix=AnomalyMix(1.0), dead_zones=False)
+    assert len(messages) == 80 * 360, "they send all the same"
+    rows = fleet.truth()
+    assert {row.code for row in rows} == {"TRK-01"}
+    assert len(rows) > 60
+
+
+def test_anomalies_find_the_hours_on_duty() -> None:
+    handsets = city(60, now_ms=START_MS + 4 * 3_600_000).handsets
+    fleet, _ = run(handsets, 3 * HOURS_2, mix=AnomalyMix(0.7), interval_s=30.0)
+    duty = [row for row in fleet.truth() if row.code not in ("TRK-01",)]
+    assert {row.code for row in duty} >= {"TRK-02", "TRK-03", "TRK-06", "TRK-07"}
+    assert all(row.began_at_ms >= START_MS + 3 * 3_600_000 - 30_000 for row in duty)
 
 
 @pytest.fixture(scope="module")
