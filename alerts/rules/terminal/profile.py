@@ -81,6 +81,11 @@ def ever_at_this_hour(profile: Profile, hour: int) -> bool:
     return any(hour_count(profile, hour - 24 * day) for day in range(1, 29))
 
 
+def in_days_before(profile: Profile, hour: int) -> int:
+    """Transactions in the 28 days before an hour."""
+    return sum(hour_count(profile, h) for h in range(hour - 4 * WEEK, hour))
+
+
 def usual_largest_fen(profile: Profile) -> int | None:
     """Third largest amount of the last four to eight weeks; None while there are too few."""
     amounts = sorted((*profile.large, *profile.older))

@@ -2,8 +2,9 @@
 
 Quiet until four weeks are known. A city sees 200,000 transactions in 1,000 terminal-days, so each figure is set to be
 wrong less than once in a million: amount over 4 × its third largest of the last weeks; rate in 10 min over
-λ + 8·√(λ + 1 + spread²), λ from the same hours of the four weeks before (and at least 3 λ, at least 15); hour: at least
-three transactions within an hour in which nothing was sold on any of the last 28 days.
+λ + 8·√(λ + 1 + spread²), λ from the same hours of the four weeks before (and at least 3 λ, at least 25); hour: at least
+three transactions within an hour in which nothing was sold on any of the last 28 days, where those saw 500 sales in all
+(of a terminal that sells less, an empty hour of the day may be chance).
 """
 
 from bisect import insort
@@ -21,6 +22,7 @@ from alerts.rules.terminal.profile import (
     Profile,
     counted,
     ever_at_this_hour,
+    in_days_before,
     usual_largest_fen,
     usual_rate,
 )
@@ -40,11 +42,12 @@ class UnusualSettings(BaseModel):
     rate_sigmas: float = Field(default=8.0, gt=0, description="Spreads above the usual rate that are unusual.")
     rate_times: float = Field(default=3.0, gt=1, description="Times the usual rate that it must be at least.")
     rate_least: int = Field(
-        default=15, ge=2, description="Least number of transactions in ten minutes for an unusual rate."
+        default=25, ge=2, description="Least number of transactions in ten minutes for an unusual rate."
     )
     hour_transactions: int = Field(
         default=3, ge=1, description="Transactions within a never used hour that are unusual."
     )
+    hour_known: int = Field(default=500, ge=1, description="Sales in 28 days that make an unused hour mean something.")
     merge_s: float = Field(default=3600, ge=0, description="Occurrences of a kind within this time are one event.")
 
 
@@ -104,6 +107,7 @@ class Unusual(Rule[UnusualState, StoredReading]):
                 causes: dict[str, object] = {"in_10_min": in_ten_min, "usual_in_10_min": round(usual, 1)}
                 found.append(("rate", {**causes, "limit_in_10_min": round(limit, 1)}))
         in_hour = sum(t // HOUR_MS == hour for t in recent)
-        if in_hour >= wanted.hour_transactions and not ever_at_this_hour(profile, hour):
+        known = in_hour >= wanted.hour_transactions and in_days_before(profile, hour) >= wanted.hour_known
+        if known and not ever_at_this_hour(profile, hour):
             found.append(("hour", {"transactions": in_hour, "usual_transactions": 0, "hour_utc": hour % 24}))
         return found
