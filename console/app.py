@@ -50,10 +50,10 @@ def create_app(
     )
     app.state.console = console
     problems.install(app)
-    app.include_router(service_routes.router)
+    app.include_router(service_routes.router, responses=problems.DOCUMENTED)
     if api:
         for module in API:
-            app.include_router(module.router, prefix="/api")
+            app.include_router(module.router, prefix="/api", responses=problems.DOCUMENTED)
         app.include_router(pages.router)
     for router in device_routers:
         app.include_router(router)

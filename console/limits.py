@@ -35,24 +35,45 @@ class Guards:
         """One request."""
         if scope["type"] != "http" or not (scope["path"] == "/" or scope["path"].startswith(GUARDED)):
             return await self._app(scope, receive, send)
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._limit:
-            error = TooLarge(f"The body is over {self._limit} bytes.")
-            return await of_error(error)(scope, receive, _hardened(send))
-        return await self._app(scope, self._counted(receive), _hardened(send))
+        hardened = _hardened(send)
+        body = await _read(receive, self._limit, declared=_declared(scope))
+        if body is None:
+            return await of_error(TooLarge(f"The body is over {self._limit} bytes."))(scope, receive, hardened)
+        return await self._app(scope, _once(body, receive), hardened)
 
-    def _counted(self, receive: Receive) -> Receive:
-        seen = 0
 
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._limit:
-                raise TooLarge(f"The body is over {self._limit} bytes.")
-            return message
+def _declared(scope: Scope) -> int:
+    """Content-Length, 0 where there is none; what is no number the server has refused already."""
+    value = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(value) if value.isdigit() else 0
 
-        return counted
+
+async def _read(receive: Receive, limit: int, *, declared: int) -> bytes | None:
+    """The whole body, None when it is over the limit. Read before the route runs: then its size is known for sure."""
+    if declared > limit:
+        return None
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > limit:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read, then what the server says (that the client went away)."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
 
 
 def _hardened(send: Send) -> Send:

@@ -4,6 +4,7 @@
 """
 
 from http import HTTPStatus
+from typing import Any
 
 import psycopg
 from fastapi import FastAPI, Request
@@ -56,6 +57,33 @@ STATUS: dict[type[WanggeError], int] = {
     ConfigurationError: 500,
     StoreUnavailable: 503,
 }
+
+
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "kind"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened and what to do."},
+        "kind": {"type": "string", "description": "Machine-readable."},
+    },
+}
+_SAID = {
+    401: "Not signed in",
+    403: "No right to this",
+    404: "Nothing of that name in the caller's scope",
+    409: "The present state does not allow it",
+    413: "The body is too large",
+    422: "Wrong input; the sentence names the field",
+    429: "Must wait; see Retry-After",
+    503: "The store is away; see Retry-After",
+}
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    status: {"description": said, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}} for status, said in _SAID.items()
+}
+"""For the OpenAPI document: what every route of the API may answer beside its own answers."""
 
 
 def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: object) -> JSONResponse:

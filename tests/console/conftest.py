@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -53,6 +54,13 @@ class City:
 
 @pytest.fixture
 async def city(store: Store) -> AsyncIterator[City]:
+    async with built(store) as made:
+        yield made
+
+
+@asynccontextmanager
+async def built(store: Store) -> AsyncIterator[City]:
+    """A city in an empty, migrated store."""
     with connect(store.dsn) as connection:
         make_ahead(connection, time.time_ns() // 1_000_000, 1)
     await _registry(store)
