@@ -109,6 +109,14 @@ def _contacts(memory: Memory, division: str, kind: SubjectKind, one: Silent) -> 
     return sorted(found)
 
 
+def _is_judged(subject: Subject) -> bool:
+    """A handset is judged in its planned shift only."""
+    if subject.kind != "handset":
+        return True
+    duty = subject.duty(subject.now_ms)
+    return duty.on and duty.planned
+
+
 def _fell_silent_on_duty(subject: Subject, contact_ms: int) -> bool:
     """A handset is judged in its planned shift only, and belongs to a mass only when it was there in this shift."""
     if subject.kind != "handset":
@@ -147,7 +155,7 @@ def end_mass_silences(memory: Memory, outcome: Outcome) -> None:
         state = cast("MassState", place.states[index])
         for mass in state.running:
             hushed = _still_hushed(memory, mass)
-            if not rule.is_over(mass, len(hushed)):
+            if not rule.is_over(mass, sum(_is_judged(subject) for subject, _, _ in hushed)):
                 continue
             state, findings = rule.finished(state, mass, memory.world.now_ms, place)
             place.states[index] = state

@@ -67,6 +67,7 @@ async def _measurements(
     began = time.perf_counter()
     for number, fact in enumerate(facts):
         subject = devices.get(fact.device) or memory.device(kind, fact.device)
+        division = subject.division  # first: it also takes up what the registry has learnt
         states, touched = subject.states, False
         for index, step in steps:
             old = states[index]
@@ -76,7 +77,6 @@ async def _measurements(
                 touched = True
             if findings:
                 outcome.take(subject, findings)
-        division = subject.division
         accepted[division] = accepted.get(division, 0) + 1
         if touched:
             changed[subject.name] = subject

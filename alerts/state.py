@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
@@ -20,6 +21,8 @@ from alerts.subjects import Subject, World
 
 Connection = AsyncConnection[TupleRow]
 Decoder = msgspec.msgpack.Decoder[Any]
+
+log = structlog.get_logger()
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -51,7 +54,11 @@ class RuleSet:
 
     def decode(self, row: bytes) -> list[object]:
         """A subject's states. A rule that has gone is left out, a new one begins at its start."""
-        found = self._decoder.decode(row)
+        try:
+            found = self._decoder.decode(row)
+        except msgspec.DecodeError as error:
+            log.warning("alerts.state_unreadable", kind=self.kind, reason=str(error), remedy="it begins anew")
+            return list(self.starts)
         return [getattr(found, name) or start for name, start in zip(self.names, self.starts, strict=True)]
 
     def due_ms(self, states: list[object]) -> int:

@@ -78,6 +78,8 @@ class Subject:
         if registry is not self._division_registry:
             self._division_registry = registry
             if self.key is not None:
+                record = registry.by_key(self.key)
+                self.id = record.id if record is not None else self.id
                 self._division = registry.division_of(self.key, self.world.now_ms) or self.world.city
             else:
                 self._division = self.id if self.kind == "division" else self.world.city

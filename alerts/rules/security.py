@@ -83,4 +83,4 @@ def subjects_of(fact: StoredSecurityFact, device_id: str | None) -> tuple[str, .
     if fact.peer and not is_card(fact):
         host = fact.peer.rsplit(":", 1)[0] if fact.peer.count(":") == 1 else fact.peer
         names.append(f"peer:{host}")
-    return tuple(names) or ("unknown",)
+    return tuple(names)  # none: a sum of refusals that ingestion counted together, each named before
