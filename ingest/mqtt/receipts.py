@@ -2,8 +2,9 @@
 
 A broker's PUBACK promises only what that broker promises; a device keeps what it sent until `{"up_to": seq}` covers
 it. `up_to` is the largest number such that everything *received here* up to it is stored: a message that the broker
-acknowledged and forgot in a crash was never received, and a later receipt covers its number. The supplied broker
-configuration saves on every change for that reason.
+acknowledged and forgot in a crash was never received, and a later receipt covers its number (seen with mosquitto
+2.0.11 and its default autosave: 50 messages). How much a broker can forget is its configuration's matter: with
+`autosave_on_changes true` it does not save what is in flight to a connected consumer, with a timed autosave it does.
 
 State is kept only for devices with something received and not yet stored, so a device that counts from the start
 again (after a reboot) is never told an old, higher number.

@@ -10,7 +10,7 @@ from ingest.mqtt import codec
 from ingest.mqtt.codec import Acknowledge, Bare, Connack, Connect, Packet, Publish, Suback, Subscribe
 from tests.ingest.mqtt.double import TOKEN
 
-WITHIN_S = 5.0
+WITHIN_S = 15.0
 
 
 class Raw:

@@ -141,6 +141,27 @@ async def test_a_restarted_consumer_gets_what_was_not_acknowledged() -> None:
             assert numbers_of(first) & numbers_of(second) == set()
 
 
+async def test_never_acknowledges_on_another_connection() -> None:
+    """Packet ids of a lost connection mean nothing on the next one: what came before is not acknowledged there."""
+    intake, after = MemoryIntake(manual=True), MemoryIntake()
+    async with Mosquitto() as broker:
+        async with consuming(broker, intake) as consumer:
+            consumer._client.reconnect_delay_set(1, 1)
+            with connected(broker.port, "d1") as device:
+                for number in range(5):
+                    device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
+                await until(lambda: len(intake.waiting) == 5)
+                await until(lambda: broker.saved_bytes() > 900)
+            broker.kill()
+            await broker.start()
+            await until(lambda: len(intake.waiting) == 10, 15)
+            intake.commit(intake.waiting[:5])
+            assert consumer.stats.stored == 5
+            await asyncio.sleep(0.1)
+        async with consuming(broker, after):
+            await until(lambda: numbers_of(after) == set(range(5)))
+
+
 async def test_group_shares_the_messages() -> None:
     one, two = MemoryIntake(), MemoryIntake(seed=2)
     async with (

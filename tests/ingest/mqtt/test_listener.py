@@ -229,8 +229,12 @@ async def test_operator_hears_events_in_scope(house: HouseMaker) -> None:
         sent = made.listener.broadcast("wangge/v1/events/grid/TRK-01", b"{}", lambda who: who.device_id == "op1")
         assert sent == 1
         assert (await one.message()).topic == "wangge/v1/events/grid/TRK-01"
+        hidden = made.listener.broadcast("wangge/v1/events/city/SEC-01", b"{}", lambda who: who.device_id == "op1")
+        assert hidden == 1
+        assert (await one.message()).topic == "wangge/v1/events/city/SEC-01"
         assert made.listener.broadcast("wangge/v1/events/city/VID-03", b"{}", lambda who: True) == 2
         assert (await two.message()).topic == "wangge/v1/events/city/VID-03"
+        await two.silent()
 
 
 async def test_revoked_credential_is_cut_at_once(house: HouseMaker) -> None:
