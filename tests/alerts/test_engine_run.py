@@ -1,0 +1,101 @@
+"""The engine as the supervised part that it is: urgent facts overtake back-fill, another takes over when one ends."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from alerts.engine import Engine
+from alerts.settings import AlertsSettings, BudgetSettings, EngineSettings
+from core.fix import AlarmCode, StoredFix
+from core.health import Board
+from core.lane import Lane
+from core.supervise import Supervisor
+from store.event_queries import EventFilter, list_events
+from store.pool import Store
+from tests.support.city import ZONE, make_city
+from tests.support.facts import FactWriter
+
+HANDSETS = 100
+
+
+def fixes(count: int, at_ms: int, lane: Lane, first: int = 0, alarm: int | None = None) -> list[StoredFix]:
+    return [
+        StoredFix(
+            n % HANDSETS + 1, at_ms - n * 10, at_ms, first + n, 26.42, 111.61, 0, lane, accuracy_m=5.0, alarm=alarm
+        )
+        for n in range(count)
+    ]
+
+
+@asynccontextmanager
+async def running(store: Store, **engine: float) -> AsyncIterator[Board]:
+    """One engine in a supervision tree."""
+    settings = AlertsSettings(
+        budget=BudgetSettings(enabled=False),
+        engine=EngineSettings(lease_ttl_s=1.0, **engine),  # type: ignore[arg-type]
+    )
+    board = Board()
+    city = make_city(HANDSETS)
+    part = Engine(store, lambda: city.registry, settings, zone=ZONE)
+    async with Supervisor(board) as tree:
+        tree.start("alerts", part.run)
+        yield board
+
+
+async def events(store: Store, code: str, least: int) -> int:
+    """Waits until there are that many events of the code."""
+    async with asyncio.timeout(30):
+        while True:
+            async with store.connection() as connection:
+                found = len(await list_events(connection, EventFilter(code=code)))
+            if found >= least:
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def waiting_rows(store: Store, lane: Lane) -> int:
+    async with store.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT coalesce(sum(b.rows), 0) FROM batches AS b LEFT JOIN cursors AS c ON c.reader = 'alerts' "
+            "AND (c.family, c.lane) = (b.family, b.lane) WHERE b.lane = %s AND b.seq > coalesce(c.seq, 0)",
+            (int(lane),),
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_an_sos_overtakes_a_back_fill_backlog(store: Store) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    with FactWriter(store.dsn) as writer:
+        for n in range(8):
+            batch = fixes(5000, now_ms - 3_600_000, Lane.BACKFILL, n * 5000)
+            await asyncio.to_thread(writer.fixes, batch, Lane.BACKFILL)
+        async with running(store, backfill_rows=20):
+            async with asyncio.timeout(30):
+                while await waiting_rows(store, Lane.BACKFILL) == 40_000:  # noqa: ASYNC110 - a deadline
+                    await asyncio.sleep(0.01)
+            for n in range(3):
+                alarm = fixes(1, now_ms + n * 700_000, Lane.URGENT, 100_000 + n, int(AlarmCode.SOS))
+                await asyncio.to_thread(writer.fixes, alarm, Lane.URGENT)
+                await events(store, "TRK-01", n + 1)
+            assert await waiting_rows(store, Lane.BACKFILL) > 0
+
+
+async def test_a_second_engine_waits_and_takes_over(store: Store) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    with FactWriter(store.dsn) as writer:
+        async with running(store) as first:
+            await asyncio.to_thread(writer.fixes, fixes(1, now_ms, Lane.URGENT, 1, int(AlarmCode.SOS)), Lane.URGENT)
+            await events(store, "TRK-01", 1)
+            async with Store(store.dsn) as other_store, running(other_store) as second:
+                async with asyncio.timeout(10):
+                    while not second.parts() or second.parts()[0].state != "degraded":  # noqa: ASYNC110 - a deadline
+                        await asyncio.sleep(0.02)
+                assert first.parts()[0].state == "ok"
+        async with running(store):
+            await asyncio.to_thread(
+                writer.fixes, fixes(1, now_ms + 9_000_000, Lane.URGENT, 2, int(AlarmCode.SOS)), Lane.URGENT
+            )
+            assert await events(store, "TRK-01", 2) == 2
