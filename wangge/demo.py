@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 GRIDS = 30
 MANIFEST_NAME = "demo-devices.json"
+TRUTH_NAME = "demo-truth.ndjson"
 HISTORY_KEY = "demo_history"
 ENDS_WITHIN_S = 3.0
 
@@ -62,7 +63,7 @@ class Demo:
         if mqtt is None:
             part.degraded("there is no MQTT listener for simulated devices")
             return
-        await self._child(part, "devices", str(file), f"mqtt://{mqtt}")
+        await self._child(part, "devices", str(file), f"mqtt://{mqtt}", str(self._data / TRUTH_NAME))
         raise DemoEnded("The simulated devices ended; they are started again.")
 
     async def _load_history(self, part: Part) -> None:

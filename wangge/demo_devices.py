@@ -1,6 +1,6 @@
 """The child process of `wangge up --demo`: the simulated devices, or the city's past sent once.
 
-    python -m wangge.demo_devices devices MANIFEST mqtt://HOST:PORT
+    python -m wangge.demo_devices devices MANIFEST mqtt://HOST:PORT TRUTH
     python -m wangge.demo_devices history MANIFEST http://HOST:PORT END_MS
 
 Ends with status 0 when its stdin ends: the service that holds the other end is gone or wants us to go.
@@ -24,8 +24,10 @@ from simulators.run import run_city
 from simulators.session import Options
 
 RUN_SECONDS = 7 * 86400.0
-MIX = AnomalyMix(0.3, near_miss=0.1, early=1.0)
-"""In each two hours three of ten devices; something of each kind in the first 40 seconds."""
+OPENING = ("sos", "removed", "mock", "low_battery", "tampered", "paper_out")
+MIX = AnomalyMix(0.6, near_miss=0.1, opening=OPENING)
+"""In each two hours six of ten devices, so that something happens every few minutes; six things at once."""
+TRUTH_EVERY_S = 10.0
 TRACKS_END_BEFORE_MS = 20 * 60_000
 """Between the past and the present, so that nobody seems to have jumped."""
 AT_ONCE = 500
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
     what, file, url, *rest = arguments
     devices = manifest.load(Path(file))
     if what == "devices":
-        asyncio.run(_live(devices, url))
+        asyncio.run(_live(devices, url, Path(rest[0])))
     else:
         _send_past(devices, url, int(rest[0]))
     return 0
@@ -52,10 +54,10 @@ def _end_with_stdin() -> None:
     os._exit(0)
 
 
-async def _live(devices: manifest.Manifest, url: str) -> None:
+async def _live(devices: manifest.Manifest, url: str, truth: Path) -> None:
     """One long run: a new one would put everybody back to the beginning."""
     seed = time.time_ns() // 1_000_000_000
-    await run_city(devices, RUN_SECONDS, Options(url=url, seed=seed, mix=MIX))
+    await run_city(devices, RUN_SECONDS, Options(url=url, seed=seed, mix=MIX, truth=truth, truth_every_s=TRUTH_EVERY_S))
 
 
 def _send_past(devices: manifest.Manifest, url: str, end_ms: int) -> None:

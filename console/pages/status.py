@@ -104,7 +104,12 @@ def _figures(status: Status) -> str:
             (f"{sum(counts.open_events.values()):,}", "未结事件", "open events"),
             (f"{counts.events_today:,}", "24 小时事件", "events in 24 h"),
         ]
-    words = {"fixes": ("定位/秒", "fixes a second"), "pos": ("终端记录/秒", "records a second")}
+    words = {
+        "fix_messages_per_s": ("定位消息/秒", "fix messages a second"),
+        "pos_messages_per_s": ("终端消息/秒", "terminal messages a second"),
+        "rows_per_s": ("入库/秒", "rows a second"),
+        "waiting_rows": ("待入库", "rows waiting"),
+    }
     shown += [(f"{status.rates[key]:,.1f}", *word) for key, word in words.items() if key in status.rates]
     figures = "".join(
         f'<div><b>{number}</b>{escape(chinese)} <small lang="en">{escape(english)}</small></div>'

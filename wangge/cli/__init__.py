@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from core.errors import ConfigurationError, WanggeError
+from core.log import configure as configure_log
 
 COMMANDS: dict[str, str] = {
     "up": "up",
@@ -79,6 +80,7 @@ def _root() -> None:
 
 def main() -> None:
     """Entry point of `wangge`."""
+    configure_log(level="warning")  # `up` and `serve` set it up anew, as configured
     try:
         root()
     except ConfigurationError as error:
