@@ -30,6 +30,7 @@ class Timing:
     """When a kind's condition counts. lead_s: the longest way from the order to the condition (riding out of the grid).
 
     lasts_s: least and most seconds after the lead; near_s: the same of a near miss, None where there is none.
+    delay_s: the longest time until the order is looked at, no part of lasts_s (terminals think in minutes).
     at_start: the condition exists from the first second of the run. never: it is always a near miss.
     """
 
@@ -37,6 +38,7 @@ class Timing:
     lasts_s: tuple[float, float]
     near_s: tuple[float, float] | None = None
     lead_s: float = 0.0
+    delay_s: float = 0.0
     at_start: bool = False
     never: bool = False
 
@@ -158,7 +160,7 @@ def _plan_window(
 
 def _fits(timing: Timing, seconds: float) -> bool:
     start = 0.0 if timing.at_start else SETTLE_S
-    return start + timing.lead_s + timing.threshold_s + MARGIN_S + SETTLE_S <= seconds
+    return start + timing.delay_s + timing.lead_s + timing.threshold_s + MARGIN_S + SETTLE_S <= seconds
 
 
 def _draw(
@@ -172,7 +174,7 @@ def _draw(
     near = timing.never or (timing.near_s is not None and rng.random() < mix.near_miss)
     low, high = timing.near_s if near and timing.near_s is not None else timing.lasts_s
     lasts = timing.lead_s + float(rng.uniform(low, high))
-    needs = lasts if near else timing.lead_s + timing.threshold_s + MARGIN_S + SETTLE_S
+    needs = timing.delay_s + (lasts if near else timing.lead_s + timing.threshold_s + MARGIN_S + SETTLE_S)
     opens, closes, seconds = span
     first = max(SETTLE_S, opens)
     last = EARLY_S if rng.random() < mix.early and not opens else min(closes, seconds - needs)

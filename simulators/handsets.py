@@ -43,7 +43,7 @@ class HandsetFleet:
         off_duty: bool = True,
     ) -> None:
         n = len(handsets)
-        self._rng = np.random.default_rng([seed, 1])
+        self._rng = np.random.default_rng([seed, start_ms, 1])
         self._handsets = handsets
         self._ids = [handset.id for handset in handsets]
         self.stage = Stage(handsets, self._rng)

@@ -18,7 +18,7 @@ class Offline(TerminalKind):
     """The power is cut: no records; afterwards a new power cycle. The condition began with the last record before."""
 
     code = "POS-01"
-    timing = Timing(300, (480, 1500), near_s=(60, 119))
+    timing = Timing(300, (480, 1500), near_s=(60, 119), delay_s=60)
 
     def records(self, scene: TerminalScene, model: TerminalModel, now_ms: int, drafts: list[Draft]) -> list[Draft]:
         if scene.began_ms is None:
@@ -33,7 +33,7 @@ class Offline(TerminalKind):
 class LinkDown(Offline):
     """The network is away: records go on being made, and are sent as arrays when it is back."""
 
-    timing = Timing(300, (480, 1500))
+    timing = Timing(300, (480, 1500), delay_s=60)
 
     def records(self, scene: TerminalScene, model: TerminalModel, now_ms: int, drafts: list[Draft]) -> list[Draft]:
         if scene.began_ms is None:
@@ -56,7 +56,7 @@ class Tampered(TerminalKind):
     """The case is opened once."""
 
     code = "POS-02"
-    timing = Timing(0, (0, 0))
+    timing = Timing(0, (0, 0), delay_s=120)
     momentary = True
 
     def alarm(self, scene: TerminalScene, model: TerminalModel) -> Record:
@@ -87,7 +87,7 @@ class Fault(TerminalKind):
     """A part fails; the terminal says so every third minute until it is repaired."""
 
     code = "POS-03"
-    timing = Timing(0, (240, 900))
+    timing = Timing(0, (240, 900), delay_s=60)
 
     def records(self, scene: TerminalScene, model: TerminalModel, now_ms: int, drafts: list[Draft]) -> list[Draft]:
         if self.done(scene, now_ms):
@@ -105,7 +105,7 @@ class PaperOut(TerminalKind):
     """No paper until somebody comes: heartbeats say so, nothing is sold."""
 
     code = "POS-03"
-    timing = Timing(0, (240, 1200))
+    timing = Timing(0, (240, 1200), delay_s=60)
 
     def records(self, scene: TerminalScene, model: TerminalModel, now_ms: int, drafts: list[Draft]) -> list[Draft]:
         if self.done(scene, now_ms):
@@ -122,7 +122,7 @@ class Gap(TerminalKind):
     """Some records never arrive: seq has a hole."""
 
     code = "POS-07"
-    timing = Timing(86_400, (0, 0))
+    timing = Timing(86_400, (0, 0), delay_s=60)
     momentary = True
 
     def deliver(
@@ -140,7 +140,7 @@ class GapFilled(TerminalKind):
     """Records of one minute arrive some minutes after later ones: a hole that must not become an event."""
 
     code = "POS-07"
-    timing = Timing(0, (240, 600), near_s=(240, 600), never=True)
+    timing = Timing(0, (240, 600), near_s=(240, 600), never=True, delay_s=60)
 
     def deliver(
         self, scene: TerminalScene, model: TerminalModel, now_ms: int, messages: list[Outgoing]

@@ -40,7 +40,7 @@ class DeclineBurst(Scheduled):
     """6–9 declines of a few cards within five minutes; a near miss has 3, and no other decline around."""
 
     code = "POS-04"
-    timing = Timing(300, (300, 300), near_s=(300, 300))
+    timing = Timing(300, (300, 300), near_s=(300, 300), delay_s=60)
 
     def lay_out(self, scene: TerminalScene, model: TerminalModel, now_ms: int) -> list[Draft]:
         count = 3 if scene.near_miss else model.rng.randint(6, 9)
@@ -58,7 +58,7 @@ class RepeatedCharge(Scheduled):
     """One card is charged the same twice within 20–200 s; a near miss comes 6–8 minutes later."""
 
     code = "POS-06"
-    timing = Timing(240, (240, 240), near_s=(500, 500))
+    timing = Timing(240, (240, 240), near_s=(500, 500), delay_s=60)
 
     def lay_out(self, scene: TerminalScene, model: TerminalModel, now_ms: int) -> list[Draft]:
         first, second = model.transaction(), model.transaction()
@@ -72,7 +72,7 @@ class UnusualAmount(Scheduled):
     """One amount 10–20 times the largest that is usual here."""
 
     code = "POS-05"
-    timing = Timing(0, (0, 0))
+    timing = Timing(0, (0, 0), delay_s=120)
     needs_profile = True
     adds_transactions = False
 
@@ -86,7 +86,7 @@ class UnusualAmount(Scheduled):
 class UnusualRate(UnusualAmount):
     """60 transactions within ten minutes."""
 
-    timing = Timing(600, (600, 600))
+    timing = Timing(600, (600, 600), delay_s=60)
 
     def lay_out(self, scene: TerminalScene, model: TerminalModel, now_ms: int) -> list[Draft]:
         scene.figures["transactions"] = 60
@@ -96,7 +96,7 @@ class UnusualRate(UnusualAmount):
 class UnusualHour(UnusualAmount):
     """Five transactions within ten minutes while the terminal is always closed."""
 
-    timing = Timing(600, (600, 600))
+    timing = Timing(600, (600, 600), delay_s=60)
     needs_closed = True
 
     def lay_out(self, scene: TerminalScene, model: TerminalModel, now_ms: int) -> list[Draft]:

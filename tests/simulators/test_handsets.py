@@ -60,6 +60,15 @@ def test_same_arguments_give_the_same_messages_and_truth() -> None:
     assert first != third
 
 
+def test_another_start_is_another_walk() -> None:
+    """Else a second run with the same seed would look like a replayed track, and be one."""
+    handsets = city(5).handsets
+    later = HandsetFleet(handsets, seconds=60, seed=1, start_ms=START_MS + 600_000, dead_zones=False)
+    moved = fixes_of(later.step())[handsets[0].id]
+    _, messages = run(handsets, 60, dead_zones=False)
+    assert (moved[0]["lat"], moved[0]["lon"]) not in {(f["lat"], f["lon"]) for f in fixes_of(messages)[handsets[0].id]}
+
+
 def test_a_clean_city_sends_every_interval_and_breaks_no_rule() -> None:
     handsets = city(60).handsets
     fleet, messages = run(handsets, HOURS_2)
