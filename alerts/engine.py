@@ -97,6 +97,7 @@ class Engine:
         if not await self._lease.acquire():
             return False
         self.memory = Memory(World(self._registry(), self._city), self._settings.rules)
+        self._look_at_the_world()
         self._tails = {(f, int(lane)): Tail(self._store, NAME, f, lane) for lane in Lane for f in _FAMILIES}
         self._read_ms = dict.fromkeys(self._tails, 0)
         async with self._store.connection() as connection:
@@ -140,7 +141,7 @@ class Engine:
             self._poll_at = now
             self.wake.ring()
         self.wake.spread(self._tails)
-        self.memory.world.registry = self._registry()
+        self._look_at_the_world()
         await self._lane(Lane.URGENT, engine.urgent_rows)
         if now - self._live_at >= engine.live_gather_s:
             self._live_at = now
@@ -150,6 +151,10 @@ class Engine:
         if now - self._tick_at >= engine.tick_s:
             self._tick_at = now
             await self.tick()
+
+    def _look_at_the_world(self) -> None:
+        self.memory.world.registry = self._registry()
+        self.memory.world.wall_ms = self._clock.now_ms()
 
     async def _lane(self, lane: Lane, rows: int) -> None:
         for family in _FAMILIES:
@@ -251,7 +256,7 @@ class Engine:
 
     async def catch_up(self) -> None:
         """Handles everything that is committed now, whatever its lane, then ticks once."""
-        self.memory.world.registry = self._registry()
+        self._look_at_the_world()
         for tail in self._tails.values():
             while await self._slice(tail, self._settings.engine.live_rows):
                 pass

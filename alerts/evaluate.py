@@ -5,9 +5,13 @@ What comes out is one transaction's worth: findings, changed subjects, forgotten
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
+
+from alerts import metrics
 from alerts.rules import SubjectKind
 from alerts.rules.data import Tally
 from alerts.rules.security import Security, subjects_of
@@ -19,8 +23,24 @@ from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
 from core.reading import StoredReading
 from store.facts import StoredRefusal, StoredSecurityFact
 
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What a mistake in a rule raises. The rule leaves out that fact, is counted and logged; the others go on: an SOS must
+not wait for a rule about batteries to be mended."""
+
 _PIECE_S = 0.003
 _LOOK_EVERY = 24
+
+
+log = structlog.get_logger()
+_faults: Counter[str] = Counter()
+
+
+def note_fault(code: str, error: Exception) -> None:
+    """Counts and logs a mistake in a rule; the log takes the first and then each thousandth."""
+    metrics.RULE_FAILURES.labels(code).inc()
+    _faults[code] += 1
+    if _faults[code] % 1000 == 1:
+        log.error("alerts.rule_failed", code=code, exc_info=error)
 
 
 class Outcome:
@@ -62,7 +82,7 @@ async def _measurements(
 ) -> None:
     """The hot path: a handset's fix goes through seven rules in some 15 µs."""
     rules, devices, changed = memory.sets[kind], memory.devices, outcome.changed
-    steps = rules.steps[lane]
+    steps, lines = rules.steps[lane], rules.lines
     accepted: dict[str, int] = {}
     began = time.perf_counter()
     for number, fact in enumerate(facts):
@@ -71,7 +91,11 @@ async def _measurements(
         states, touched = subject.states, False
         for index, step in steps:
             old = states[index]
-            new, findings = step(old, fact, subject)
+            try:
+                new, findings = step(old, fact, subject)
+            except FAULTS as error:
+                note_fault(lines[index].code, error)
+                continue
             if new is not old:
                 states[index] = new
                 touched = True

@@ -6,7 +6,6 @@ within a transaction are one change. A repetition of an event that people have f
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from psycopg import AsyncConnection
@@ -67,7 +66,7 @@ class Merger:
                 )
             else:
                 changed += await end_event(
-                    connection, finding.key, finding.at_ms, rule_name(finding.code), causes=_end_causes(finding)
+                    connection, finding.key, finding.at_ms, rule_name(finding.code), causes=finding.causes
                 )
             metrics.EVENTS.labels(finding.code, finding.kind).inc()
         if changed:
@@ -186,10 +185,6 @@ def _gathered(found: Sequence[Found]) -> list[tuple[Found, int]]:
             places[finding.key] = len(gathered)
         gathered.append(((subject, finding), 1))
     return gathered
-
-
-def _end_causes(finding: Finding) -> dict[str, Any]:
-    return {f"end_{name}" if name == "refused" else name: value for name, value in finding.causes.items()}
 
 
 async def _exists(connection: Connection, key: str) -> bool:

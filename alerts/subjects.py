@@ -13,16 +13,17 @@ from devices.registry import Registry
 class World:
     """What holds for all subjects just now; the engine replaces its parts.
 
-    now_ms: the instant up to which all urgent and live facts have been read.
+    now_ms: the instant up to which all urgent and live facts have been read; wall_ms: what the clock says.
     """
 
-    __slots__ = ("city", "now_ms", "ready", "registry")
+    __slots__ = ("city", "now_ms", "ready", "registry", "wall_ms")
 
     def __init__(self, registry: Registry, city: str) -> None:
         self.registry = registry
         self.city = city
         self.ready = ReadyTime()
         self.now_ms = 0
+        self.wall_ms = 0
 
 
 class Subject:
@@ -31,7 +32,18 @@ class Subject:
     name: of its row in rule_states. key: of a device, else None. due_ms: when it is on the schedule, 0 for not.
     """
 
-    __slots__ = ("_division", "_division_registry", "due_ms", "id", "key", "kind", "name", "states", "world")
+    __slots__ = (
+        "_division",
+        "_division_hour",
+        "_division_registry",
+        "due_ms",
+        "id",
+        "key",
+        "kind",
+        "name",
+        "states",
+        "world",
+    )
 
     def __init__(self, world: World, kind: SubjectKind, key: int | None, subject_id: str, states: list[object]) -> None:
         self.world = world
@@ -43,6 +55,7 @@ class Subject:
         self.due_ms = 0
         self._division: str = ""
         self._division_registry: Registry | None = None
+        self._division_hour = 0
 
     @property
     def now_ms(self) -> int:
@@ -73,14 +86,14 @@ class Subject:
 
     @property
     def division(self) -> str:
-        """Code of the district that the subject belongs to (as of the last change of the registry), else the city."""
-        registry = self.world.registry
-        if registry is not self._division_registry:
-            self._division_registry = registry
+        """Code of the district that the subject belongs to now (to the hour), else the city."""
+        registry, hour = self.world.registry, self.world.wall_ms // 3_600_000
+        if registry is not self._division_registry or hour != self._division_hour:
+            self._division_registry, self._division_hour = registry, hour
             if self.key is not None:
                 record = registry.by_key(self.key)
                 self.id = record.id if record is not None else self.id
-                self._division = registry.division_of(self.key, self.world.now_ms) or self.world.city
+                self._division = registry.division_of(self.key, self.world.wall_ms) or self.world.city
             else:
                 self._division = self.id if self.kind == "division" else self.world.city
         return self._division

@@ -90,5 +90,7 @@ class Data(Rule[DataState, Tally]):
                 Finding("open", self.code, key, at.id, minutes[0][0] * _MINUTE_MS, causes=causes),
             )
         if key and refused <= limit * total / 2:
-            return DataState(minutes), (ended(self.code, key, at.id, at_ms, {"refused": refused, "of": total}),)
+            return DataState(minutes), (
+                ended(self.code, key, at.id, at_ms, {"refused_at_end": refused, "of_at_end": total}),
+            )
         return DataState(minutes, key), NOTHING

@@ -5,7 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+from prometheus_client import REGISTRY
+
 from alerts.engine import Engine
+from alerts.rules.track.power import Power
 from alerts.settings import AlertsSettings, BudgetSettings, EngineSettings
 from core.fix import AlarmCode, StoredFix
 from core.health import Board
@@ -99,3 +103,37 @@ async def test_a_second_engine_waits_and_takes_over(store: Store) -> None:
                 writer.fixes, fixes(1, now_ms + 9_000_000, Lane.URGENT, 2, int(AlarmCode.SOS)), Lane.URGENT
             )
             assert await events(store, "TRK-01", 2) == 2
+
+
+async def test_a_store_that_goes_away_is_survived(store: Store) -> None:
+    """Every session of the database is ended; the supervisor starts the engine again and nothing is lost."""
+    now_ms = time.time_ns() // 1_000_000
+    async with running(store):
+        for n in range(3):
+            with FactWriter(store.dsn) as writer:
+                alarm = fixes(1, now_ms + n * 700_000, Lane.URGENT, n, int(AlarmCode.SOS))
+                await asyncio.to_thread(writer.fixes, alarm, Lane.URGENT)
+                writer.connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            assert await events(store, "TRK-01", n + 1) == n + 1
+
+
+async def test_a_mistake_in_one_rule_does_not_stop_the_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> object:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Power, "step", fails)
+    now_ms = time.time_ns() // 1_000_000
+
+    def failures() -> float:
+        return REGISTRY.get_sample_value("wangge_alerts_rule_failures_total", {"code": "TRK-05"}) or 0.0
+
+    before = failures()
+    async with running(store):
+        with FactWriter(store.dsn) as writer:
+            alarm = fixes(1, now_ms, Lane.URGENT, 1, int(AlarmCode.SOS))
+            await asyncio.to_thread(writer.fixes, alarm, Lane.URGENT)
+            assert await events(store, "TRK-01", 1) == 1
+    assert failures() == before + 1

@@ -63,7 +63,7 @@ async def test_quiet_senders_are_forgotten(store: Store) -> None:
 
 
 async def test_refused_share_of_a_division(store: Store) -> None:
-    async with room(store, make_city(2)) as r:
+    async with room(store, make_city(2, since_ms=START_MS - 1000)) as r:
         await r.feed([r.fix(n, n % 2) for n in range(120)])
         r.writer.refusals(START_MS + 121_000, 1, 6)
         await r.until(122)

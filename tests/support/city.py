@@ -43,7 +43,14 @@ def at_metres(east_m: float, north_m: float) -> tuple[float, float]:
     return LAT + north_m / NORTH_M, LON + east_m / EAST_M
 
 
-def make_city(count: int, *, planned: bool = True, shift: tuple[int, int] = (0, 0), division: str = "431102") -> City:
+def make_city(
+    count: int,
+    *,
+    planned: bool = True,
+    shift: tuple[int, int] = (0, 0),
+    division: str = "431102",
+    since_ms: int = NEVER,
+) -> City:
     """count grids. shift: begin and end in minutes of the day, every day; (0, 0) is all day."""
     grids, places, devices, workers = {}, {}, {}, {}
     handset_workers, worker_grids, sites, shifts = {}, {}, {}, {}
@@ -62,9 +69,9 @@ def make_city(count: int, *, planned: bool = True, shift: tuple[int, int] = (0, 
         devices[key] = DeviceRecord(key, f"h{i}", "handset")
         devices[terminal] = DeviceRecord(terminal, f"t{i}", "terminal")
         workers[worker] = Worker(worker, worker, None, None, None)
-        handset_workers[key] = (Assignment(NEVER, FOREVER, worker),)
-        worker_grids[worker] = (Assignment(NEVER, FOREVER, code),)
-        sites[terminal] = (Site(NEVER, FOREVER, code, *at_metres(i * SIDE_M + 250, 250)),)
+        handset_workers[key] = (Assignment(since_ms, FOREVER, worker),)
+        worker_grids[worker] = (Assignment(since_ms, FOREVER, code),)
+        sites[terminal] = (Site(since_ms, FOREVER, code, *at_metres(i * SIDE_M + 250, 250)),)
         if planned:
             shifts[worker] = shared
     tables = Tables(
