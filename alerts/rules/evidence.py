@@ -24,6 +24,11 @@ def record_link(reading: StoredReading) -> dict[str, object]:
     }
 
 
+def battery_share(fix: StoredFix) -> float | None:
+    """The battery as the handset wrote it (the column is a 4-byte float)."""
+    return None if fix.battery is None else round(fix.battery, 3)
+
+
 def of_fix(code: str, key: str, subject: str, fix: StoredFix, causes: dict[str, object]) -> Finding:
     """An opening that this fix made, at its time and place."""
     return Finding(

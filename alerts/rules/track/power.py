@@ -7,7 +7,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.rule import NOTHING, Context, Findings, Rule, key_of
-from alerts.rules.evidence import ended, of_fix
+from alerts.rules.evidence import battery_share, ended, of_fix
 from core.fix import AlarmCode, StoredFix
 
 _LOW_POWER = int(AlarmCode.LOW_POWER)
@@ -57,7 +57,7 @@ class Power(Rule[PowerState, StoredFix]):
             return state, NOTHING  # an SOS without a reading must not hide the live fix just before it
         over = battery is None or battery >= self._settings.over_at
         if state.key and over:
-            causes: dict[str, object] = {"battery_at_end": battery}
+            causes: dict[str, object] = {"battery_at_end": battery_share(fact)}
             return PowerState("", at_ms), (ended(self.code, state.key, at.id, at_ms, causes),)
         return PowerState(state.key, at_ms, state.low_ms, 0), NOTHING
 
@@ -69,5 +69,5 @@ class Power(Rule[PowerState, StoredFix]):
         if state.key or not (alarm or low >= self._settings.readings):
             return PowerState(state.key, at_ms, at_ms, low), NOTHING
         key = key_of(self.code, at.id, at_ms, fact.digest)
-        causes: dict[str, object] = {"battery": fact.battery, "below": self._settings.below, "alarm": alarm}
+        causes: dict[str, object] = {"battery": battery_share(fact), "below": self._settings.below, "alarm": alarm}
         return PowerState(key, at_ms, at_ms, low), (of_fix(self.code, key, at.id, fact, causes),)

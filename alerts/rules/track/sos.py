@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.rule import NOTHING, Context, Findings, Rule, key_of
 from alerts.rules.episodes import Episodes, occur
-from alerts.rules.evidence import of_fix
+from alerts.rules.evidence import battery_share, of_fix
 from core.fix import AlarmCode, StoredFix
 
 _ALARMS = {int(AlarmCode.SOS): "sos", int(AlarmCode.FALL): "fall"}
@@ -39,6 +39,6 @@ class Sos(Rule[SosState, StoredFix]):
         if alarm is None:
             return state, NOTHING
         key = key_of(self.code, at.id, fact.fixed_at_ms, fact.digest)
-        finding = of_fix(self.code, key, at.id, fact, {"alarm": alarm, "battery": fact.battery})
+        finding = of_fix(self.code, key, at.id, fact, {"alarm": alarm, "battery": battery_share(fact)})
         episodes, findings = occur(state.episodes, finding, self._merge_ms)
         return SosState(episodes), findings
