@@ -12,6 +12,8 @@ from core.clock import Clock, SystemClock
 log = structlog.get_logger()
 
 State = Literal["ok", "degraded", "down"]
+STARTING = "starting"
+"""Why a part is down that has just been started: no news until it fails."""
 _RANK: dict[State, int] = {"ok": 0, "degraded": 1, "down": 2}
 
 
@@ -28,7 +30,7 @@ class PartHealth:
 
 
 class Board:
-    """Holds the newest state of each part; logs transitions only. Any thread may call it."""
+    """Holds the newest state of each part; logs transitions (an orderly start: debug). Any thread may call it."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -50,7 +52,9 @@ class Board:
             self._parts[part] = now
             listeners = list(self._listeners) if now != before else []
         if changed and (before is not None or state != "ok"):
-            (log.info if state == "ok" else log.warning)("part.changed", part=part, state=state, why=why)
+            begins = why == STARTING if before is None else before.why == STARTING and state == "ok"
+            tell = log.debug if begins else log.info if state == "ok" else log.warning
+            tell("part.changed", part=part, state=state, why=why)
         for listener in listeners:
             listener(now)
 

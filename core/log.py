@@ -101,7 +101,7 @@ def configure(form: Format = "auto", level: str = "info", stream: TextIO | None 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("asyncio", "psycopg.pool", "uvicorn.access", "httpx"):
+    for noisy in ("asyncio", "psycopg.pool", "uvicorn.access", "uvicorn.error", "httpx"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -14,7 +14,7 @@ import structlog
 
 from core.clock import Clock, SystemClock
 from core.errors import ConfigurationError, WanggeError
-from core.health import Board
+from core.health import STARTING, Board
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ class Supervisor:
         """
         if name in self._tasks and not self._tasks[name].done():
             raise ValueError(f"the part {name} runs already")
-        self.board.set(name, "down", "starting", needed=needed)
+        self.board.set(name, "down", STARTING, needed=needed)
         part = self._parts[name] = Part(name, self.board)
         task = self._group.create_task(self._keep(part, run, policy or RestartPolicy(), vital), name=name)
         self._tasks[name] = task

@@ -112,7 +112,7 @@ class RegistryKeeper:
             after, change, self._fingerprints = await asyncio.to_thread(self._read, before, wanted, compare)
             self.registry = after
         if change.devices or change.revoked:
-            log.info("registry_changed", devices=len(change.devices), revoked=len(change.revoked))
+            log.debug("registry_changed", devices=len(change.devices), revoked=len(change.revoked))
             for listener in self.listeners:
                 listener(change)
 

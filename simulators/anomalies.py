@@ -18,6 +18,8 @@ SETTLE_S = 12.0
 """No anomaly begins in the first seconds: the device has to be seen well first."""
 WINDOW_S = 7200.0
 EARLY_S = 40.0
+OPENING_S = 4.0
+"""The opening anomalies follow each other within so many seconds."""
 TRIES = 60
 """Devices that are tried for an anomaly of one kind before the kind is left out."""
 
@@ -32,6 +34,7 @@ class Timing:
     lasts_s: least and most seconds after the lead; near_s: the same of a near miss, None where there is none.
     delay_s: the longest time until the order is looked at, no part of lasts_s (terminals think in minutes).
     at_start: the condition exists from the first second of the run. never: it is always a near miss.
+    settle_s: the device has to be seen well for so long before.
     """
 
     threshold_s: float
@@ -41,6 +44,7 @@ class Timing:
     delay_s: float = 0.0
     at_start: bool = False
     never: bool = False
+    settle_s: float = SETTLE_S
 
 
 class Kind(Protocol):
@@ -60,12 +64,14 @@ class AnomalyMix:
     """rate: share of devices with an anomaly in each two hours (or in the run, when it is shorter), 0–1.
 
     kinds: only these (None: all that fit). near_miss: their share. early: share that begins within the first 40 s.
+    opening: kinds that certainly happen once, as soon as the run begins (where the fleet has such a kind).
     """
 
     rate: float = 0.1
     kinds: frozenset[str] | None = None
     near_miss: float = 0.2
     early: float = 0.0
+    opening: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "AnomalyMix":
@@ -143,6 +149,12 @@ def _plan_window(
     wanted = round(mix.rate * len(everyone))
     allowed = {name: set(eligible[name]) for name in usable}
     planned: list[Planned] = []
+    for name in (name for name in mix.opening if name in usable and not opens):
+        tries = (_opening(name, i, kinds[name].timing, rng) for i in free if i in allowed[name])
+        drawn = next((one for one in tries if suits(name, one.index, one.begin_s, one.end_s(seconds))), None)
+        if drawn is not None:
+            free.remove(drawn.index)
+            planned.append(drawn)
     while usable and len(planned) < wanted:
         for name in list(usable):
             drawn = None
@@ -176,7 +188,14 @@ def _draw(
     lasts = timing.lead_s + float(rng.uniform(low, high))
     needs = timing.delay_s + (lasts if near else timing.lead_s + timing.threshold_s + MARGIN_S + SETTLE_S)
     opens, closes, seconds = span
-    first = max(SETTLE_S, opens)
+    first = max(timing.settle_s, opens)
     last = EARLY_S if rng.random() < mix.early and not opens else min(closes, seconds - needs)
     begin = 0.0 if timing.at_start else float(rng.uniform(first, max(first, last)))
     return Planned(name, index, begin, lasts, near)
+
+
+def _opening(name: str, index: int, timing: Timing, rng: np.random.Generator) -> Planned:
+    """As soon as the device was seen well, and never a near miss."""
+    lasts = timing.lead_s + float(rng.uniform(*timing.lasts_s))
+    begin = timing.settle_s and timing.settle_s + float(rng.uniform(0.0, OPENING_S))
+    return Planned(name, index, begin, lasts, near_miss=False)

@@ -59,16 +59,16 @@ class LowBattery(HandsetKind):
     """A worn battery collapses; it is changed later. A near miss stays at 16–20 %."""
 
     code = "TRK-05"
-    timing = Timing(0, (240, 900), near_s=(240, 600))
+    timing = Timing(0, (240, 900), near_s=(240, 600), settle_s=0)
 
     def begin(self, scene: Scene, draft: FixDraft) -> None:
         scene.stage.own_battery[scene.i] = True
-        scene.stage.battery[scene.i] = 0.20
+        scene.stage.battery[scene.i] = 0.19
         scene.began_ms = draft.fixed_at if scene.planned.near_miss else None
 
     def alter(self, scene: Scene, draft: FixDraft) -> list[FixDraft]:
         least = 0.16 if scene.planned.near_miss else 0.07
-        level = max(least, float(scene.stage.battery[scene.i]) - 0.0008 * scene.interval_ms / 1000)
+        level = max(least, float(scene.stage.battery[scene.i]) - 0.002 * scene.interval_ms / 1000)
         scene.stage.battery[scene.i] = draft.battery = level
         if round(level, 2) < 0.15 and scene.began_ms is None:
             scene.began_ms, draft.alarm = draft.fixed_at, "low_power"

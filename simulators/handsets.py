@@ -70,9 +70,12 @@ class HandsetFleet:
         quiet = self.stage.motion.quietest_place
         eligible["still"] = [i for i in planned_duty if away(i, *quiet(i, self.stage.work_xy[i]))]
 
+        duty = shift_bounds(self._handsets, joined=True)
+
         def suits(name: str, i: int, begin_s: float, end_s: float) -> bool:
             first, last = self._start_ms + begin_s * 1000, self._start_ms + end_s * 1000
-            on_duty = bool(np.any((self._shift[i, 0] <= first) & (last <= self._shift[i, 1])))
+            spans = self._shift if HANDSET_KINDS[name].needs_shift else duty
+            on_duty = bool(np.any((spans[i, 0] <= first) & (last <= spans[i, 1])))
             return on_duty or (self._off_duty and HANDSET_KINDS[name].off_duty)
 
         rng = np.random.default_rng([seed, 2])

@@ -123,17 +123,25 @@ async def run_city(
         fleets = await asyncio.to_thread(fleets_of, part, seconds, options, start_ms)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(
-                    pace(fleets, one.sender, start_ms=start_ms, seconds=seconds, speedup=options.speedup, began=began)
-                )
-                if meanwhile is not None:
-                    group.create_task(meanwhile(one))
+                writing = group.create_task(_keep_truth(fleets, options))
+                extra = None if meanwhile is None else group.create_task(meanwhile(one))
+                await pace(fleets, one.sender, start_ms=start_ms, seconds=seconds, speedup=options.speedup, began=began)
+                if extra is not None:
+                    await extra
+                writing.cancel()
             await one.sender.drained(options.drain_s)
         finally:
             rows = [row for fleet in fleets for row in fleet.truth()]
             if options.truth is not None:
                 ground_truth.write(options.truth, rows)
         return one.summary(seconds, rows)
+
+
+async def _keep_truth(fleets: Sequence[Fleet], options: Options) -> None:
+    """Writes ground truth again and again, for a run that may be cut off without notice."""
+    while options.truth is not None and options.truth_every_s > 0:
+        await asyncio.sleep(options.truth_every_s)
+        ground_truth.write(options.truth, [row for fleet in fleets for row in fleet.truth()])
 
 
 async def run_handsets(

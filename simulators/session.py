@@ -29,7 +29,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     url: mqtt://host:port (senders mqtt, paho) or http://host:port. interval_s: of handsets. speedup: simulated seconds
     a second. start_ms: epoch milliseconds, None: see `run`. drain_s: how long the end waits for acknowledgements.
     online_s: how long the start waits for the devices to be connected.
-    dead_zones, off_duty: see `handsets.HandsetFleet`.
+    dead_zones, off_duty: see `handsets.HandsetFleet`. truth_every_s: also write ground truth so often while running;
+    0: at the end alone.
     """
 
     url: str
@@ -41,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     start_ms: int | None = None
     window: int = 20
     truth: Path | None = None
+    truth_every_s: float = 0.0
     acked: Path | None = None
     drain_s: float = 30.0
     online_s: float = 60.0

@@ -4,6 +4,7 @@ Fleets advance it, scenes (`handset_kinds`) interfere with single handsets on it
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,16 +102,29 @@ def shifted(lat: float, lon: float, east_m: float, north_m: float) -> tuple[floa
     )
 
 
-def shift_bounds(handsets: Sequence[Handset]) -> NDArray[np.int64]:
-    """(n, 2, k) shift beginnings and ends in epoch milliseconds; all time for a handset without a plan."""
+def shift_bounds(handsets: Sequence[Handset], *, joined: bool = False) -> NDArray[np.int64]:
+    """(n, 2, k) shift beginnings and ends in epoch milliseconds; all time for a handset without a plan.
+
+    joined: shifts that follow each other without a break are one span.
+    """
     most = max((len(handset.shift) for handset in handsets), default=0) or 1
     bounds = np.zeros((len(handsets), 2, most), dtype=np.int64)
     for i, handset in enumerate(handsets):
         if not handset.shift:
             bounds[i, 1, 0] = np.iinfo(np.int64).max
-        for k, (begin, end) in enumerate(handset.shift):
+        for k, (begin, end) in enumerate(_joined(handset.shift) if joined else handset.shift):
             bounds[i, :, k] = round(begin.timestamp() * 1000), round(end.timestamp() * 1000)
     return bounds
+
+
+def _joined(shifts: Sequence[tuple[datetime, datetime]]) -> list[tuple[datetime, datetime]]:
+    spans: list[tuple[datetime, datetime]] = []
+    for begin, end in sorted(shifts):
+        if spans and begin <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((begin, end))
+    return spans
 
 
 def _square_around(handset: Handset) -> list[tuple[float, float]]:

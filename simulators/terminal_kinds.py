@@ -56,7 +56,7 @@ class Tampered(TerminalKind):
     """The case is opened once."""
 
     code = "POS-02"
-    timing = Timing(0, (0, 0), delay_s=120)
+    timing = Timing(0, (0, 0), settle_s=0, delay_s=60)
     momentary = True
 
     def alarm(self, scene: TerminalScene, model: TerminalModel) -> Record:
@@ -69,7 +69,7 @@ class Tampered(TerminalKind):
         if scene.began_ms is not None:
             scene.finished = True
             return drafts
-        scene.began_ms = scene.ended_ms = now_ms + model.rng.randrange(1000, 59_000)
+        scene.began_ms = scene.ended_ms = now_ms + model.rng.randrange(1000, 15_000)
         return [*drafts, (scene.began_ms, self.alarm(scene, model))]
 
 
@@ -87,7 +87,7 @@ class Fault(TerminalKind):
     """A part fails; the terminal says so every third minute until it is repaired."""
 
     code = "POS-03"
-    timing = Timing(0, (240, 900), delay_s=60)
+    timing = Timing(0, (240, 900), settle_s=0, delay_s=60)
 
     def records(self, scene: TerminalScene, model: TerminalModel, now_ms: int, drafts: list[Draft]) -> list[Draft]:
         if self.done(scene, now_ms):
@@ -105,7 +105,7 @@ class PaperOut(TerminalKind):
     """No paper until somebody comes: heartbeats say so, nothing is sold."""
 
     code = "POS-03"
-    timing = Timing(0, (240, 1200), delay_s=60)
+    timing = Timing(0, (240, 1200), settle_s=0, delay_s=60)
 
     def records(self, scene: TerminalScene, model: TerminalModel, now_ms: int, drafts: list[Draft]) -> list[Draft]:
         if self.done(scene, now_ms):

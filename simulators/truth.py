@@ -69,7 +69,9 @@ def write(path: Path, rows: Iterable[Injected]) -> int:
         )
         for row in sorted(rows, key=lambda row: (row.began_at_ms, row.subject, row.code))
     ]
-    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    beside = path.with_name(path.name + ".new")
+    beside.write_bytes(b"".join(line + b"\n" for line in lines))
+    beside.replace(path)
     return len(lines)
 
 

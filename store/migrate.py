@@ -107,10 +107,12 @@ def migrate(
             )
         chosen = recorded or (_choose(connection) if flavour == "auto" else flavour)
         applied = _applied(connection)
-        for group in _pending(migrations, chosen, applied):
-            if up_to is None or group[0].number <= up_to:
-                _apply(connection, group, None if recorded else chosen)
-                recorded = chosen
+        pending = [g for g in _pending(migrations, chosen, applied) if up_to is None or g[0].number <= up_to]
+        for group in pending:
+            _apply(connection, group, None if recorded else chosen)
+            recorded = chosen
+        if pending:
+            log.info("store.migrated", migrations=len(pending), newest=pending[-1][-1].file)
         return _state(connection, migrations)
 
 
@@ -233,7 +235,7 @@ def _apply(connection: psycopg.Connection[TupleRow], group: Sequence[Migration],
             )
         if new_flavour is not None:
             connection.execute("INSERT INTO meta (name, value) VALUES ('flavour', %s)", (new_flavour,))
-    log.info("store.migrated", files=[m.file for m in group])
+    log.debug("store.migration_applied", files=[m.file for m in group])
 
 
 def _state(connection: psycopg.Connection[TupleRow], migrations: Sequence[Migration]) -> SchemaState:

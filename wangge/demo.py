@@ -19,6 +19,7 @@ from devices.demo_city import demo_city
 from devices.manifest import manifest
 from store.embedded.instance import write_private
 from store.pool import Connection, Store
+from wangge.demo_events import show_first
 
 if TYPE_CHECKING:
     from wangge.service import Service
@@ -44,6 +45,7 @@ class Demo:
     def __init__(self, service: "Service", data: Path) -> None:
         self._service, self._data = service, data
         self._devices_known = asyncio.Event()
+        self._began = datetime.now(UTC)
 
     async def make_city(self, store: Store) -> None:
         """30 grids with workers on duty round the clock, 30 handsets, 20 terminals; made once."""
@@ -54,7 +56,11 @@ class Demo:
 
     def parts(self) -> dict[str, Run]:
         """What to run beside the service, none of it needed for readiness."""
-        return {"demo.devices": self._simulate, "demo.history": self._load_history}
+        return {"demo.devices": self._simulate, "demo.history": self._load_history, "demo.events": self._show_events}
+
+    async def _show_events(self, part: Part) -> None:
+        zone, pages = self._service.plan.settings.site.zone, self._service.addresses()["http"]
+        await show_first(part, self._service.store, zone, self._began, pages)
 
     async def _simulate(self, part: Part) -> None:
         """Devices that live until we stop."""

@@ -6,14 +6,12 @@ Signals only set an event: SIGTERM and SIGINT drain the service. A second one do
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 import uvloop
 
-from console.settings import HttpSettings
 from core import log as logging
 from core.errors import ConfigurationError, WanggeError
 from store.embedded import raise_file_limit, write_run
@@ -21,6 +19,7 @@ from store.embedded.home import make_folder
 from store.embedded.instance import RUN_NAME
 from store.pool import Store
 from wangge import ports
+from wangge.announcing import lines
 from wangge.demo import Demo
 from wangge.first_start import FirstAdministrator, first_administrator, new_local_token
 from wangge.service import ROLES, Plan, Service
@@ -107,7 +106,7 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
         demo = Demo(service, plan.data) if wish.demo and plan.data is not None else None
 
         async def started(running: Service) -> None:
-            _announce(running, house, first)
+            _announce(running, house, first, demo=wish.demo)
             if wish.seconds is not None:
                 asyncio.get_running_loop().call_later(wish.seconds, stop.set)
 
@@ -118,7 +117,7 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
         await store.close()
 
 
-def _announce(service: Service, house: StoreHouse, first: FirstAdministrator | None) -> None:
+def _announce(service: Service, house: StoreHouse, first: FirstAdministrator | None, *, demo: bool) -> None:
     """run.json for programs, the address (and once the password) for people."""
     addresses = service.addresses()
     data = service.plan.data
@@ -129,19 +128,9 @@ def _announce(service: Service, house: StoreHouse, first: FirstAdministrator | N
         else:
             fields |= {"dsn_file": None, "store_dir": None}
         write_run(data, fields)
-    for line in _lines(addresses, service.plan.settings.http, first):
+    for line in lines(addresses, service.plan.settings.http, data, first, demo=demo):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def _lines(addresses: dict[str, str], http: HttpSettings, first: FirstAdministrator | None) -> Iterator[str]:
-    yield f"Page:  {addresses['http']}/"
-    if "mqtt" in addresses:
-        yield f"MQTT:  {addresses['mqtt']}"
-    if first is not None:
-        yield f"First administrator: {first.name}   password: {first.password}"
-    if http.host in ("0.0.0.0", "::") and http.tls_certificate is None:  # noqa: S104 - compared, not bound
-        yield "Warning: passwords travel in the clear; set http.tls_certificate or listen on 127.0.0.1."
 
 
 def _first_of_ours(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -2,8 +2,10 @@
 
 import threading
 
+from structlog.testing import capture_logs
+
 from core.clock import FakeClock
-from core.health import Board, PartHealth
+from core.health import STARTING, Board, PartHealth
 
 
 def test_since_moves_with_the_state_only() -> None:
@@ -64,3 +66,18 @@ def test_threads_may_use_it() -> None:
     for thread in threads:
         thread.join()
     assert [p.state for p in board.parts()] == ["ok"] * 4
+
+
+def test_an_orderly_start_is_no_news() -> None:
+    with capture_logs() as logs:
+        board = Board()
+        board.set("x", "down", STARTING)
+        board.set("x", "ok")
+        board.set("x", "down", "no route")
+        board.set("y", "down", STARTING)
+        board.set("y", "down", "refused")
+        board.set("y", "ok")
+    assert [(line["part"], line["state"], line["log_level"]) for line in logs if line["log_level"] != "debug"] == [
+        ("x", "down", "warning"),
+        ("y", "ok", "info"),
+    ]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -291,3 +292,21 @@ def test_long_runs_have_anomalies_all_along() -> None:
     for own in spans.values():
         own.sort()
         assert all(a[1] <= b[0] or a == b for a, b in itertools.pairwise(own))
+
+
+def test_opening_kinds_happen_at_once_and_are_never_near_misses() -> None:
+    mix = AnomalyMix(0.6, near_miss=1.0, opening=("sos", "removed", "mock", "low_battery", "tampered"))
+    for seed in range(5):
+        fleet, _ = run(city(30).handsets, 600, seed=seed, mix=mix)
+        early = {row.kind for row in fleet.truth() if row.began_at_ms < START_MS + 30_000 and not row.near_miss}
+        assert early >= {"sos", "removed", "mock", "low_battery"}, seed
+
+
+def test_change_of_shift_stops_only_what_needs_a_whole_shift() -> None:
+    change = datetime.fromtimestamp(START_MS / 1000 + 60, UTC)
+    shifts = [(change - timedelta(hours=8), change), (change, change + timedelta(hours=8))]
+    handsets = [msgspec.structs.replace(handset, shift=shifts) for handset in city(10).handsets]
+    fleet, _ = run(handsets, 600, mix=AnomalyMix(0.3, opening=("low_battery", "removed")))
+    assert {"low_battery", "removed"} <= {row.kind for row in fleet.truth()}
+    silent, _ = run(handsets, 1800, mix=AnomalyMix(1.0, frozenset({"silent"}), opening=("silent",)))
+    assert all(row.began_at_ms >= START_MS + 50_000 for row in silent.truth())

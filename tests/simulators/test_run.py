@@ -111,6 +111,18 @@ async def test_truth_is_written_when_cut_short(broker: int, tmp_path: Path) -> N
     assert truth.exists()
 
 
+async def test_truth_is_kept_fresh_for_a_run_that_may_be_killed(broker: int, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.ndjson"
+    mix = AnomalyMix(1.0, frozenset({"mock"}), opening=("mock",))
+    options = Options(
+        url=f"mqtt://127.0.0.1:{broker}", truth=truth, truth_every_s=0.2, mix=mix, interval_s=1.0, speedup=10.0
+    )
+    async with asyncio.TaskGroup() as group:
+        run = group.create_task(run_handsets(city_now(5), 3000, options))
+        await until(lambda: truth.exists() and b"mock" in truth.read_bytes())
+        run.cancel()
+
+
 async def test_back_fill_and_sos(broker: int) -> None:
     manifest = city_now(20)
     found: list[BackFilled | list[SentSos]] = []

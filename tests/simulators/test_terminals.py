@@ -227,3 +227,10 @@ def test_gap_is_detectable_after_a_day() -> None:
 def test_terminals_without_a_past_are_not_asked_for_unusual_transactions() -> None:
     fleet, _ = run(city(0, 60).terminals, HOURS_2, mix=AnomalyMix(1.0))
     assert not {row.code for row in fleet.truth()} & {"POS-05"}
+
+
+def test_opening_kinds_happen_within_half_a_minute() -> None:
+    for seed in range(5):
+        fleet, _ = run(city(0, 15).terminals, 600, seed=seed, mix=AnomalyMix(0.3, opening=("tampered", "paper_out")))
+        early = {row.kind for row in fleet.truth() if row.began_at_ms < START_MS + 35_000}
+        assert early >= {"tampered", "paper_out"}, seed
