@@ -8,13 +8,25 @@ from collections.abc import Iterable
 from fastapi import APIRouter, FastAPI
 
 from console import problems, service_routes
-from console.api import devices, event_steps, events, operators, places, records, session, simulation, stream, tracks
+from console.api import (
+    devices,
+    event_steps,
+    events,
+    importing,
+    operators,
+    places,
+    records,
+    session,
+    simulation,
+    stream,
+    tracks,
+)
 from console.context import Console
 from console.limits import Guards
 from console.measured import Measured
 from console.pages import routes as pages
 
-API = (session, events, event_steps, stream, devices, tracks, places, operators, records, simulation)
+API = (session, events, event_steps, stream, devices, tracks, places, importing, operators, records, simulation)
 PUBLIC = frozenset(
     {
         ("GET", "/healthz"),
@@ -57,6 +69,8 @@ def create_app(
         app.include_router(pages.router)
     for router in device_routers:
         app.include_router(router)
-    app.add_middleware(Guards, limit=console.http.body_limit)
+    app.add_middleware(
+        Guards, limit=console.http.body_limit, larger={"/api/registry/import": console.http.import_limit}
+    )
     app.add_middleware(Measured)
     return app

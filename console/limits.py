@@ -1,6 +1,6 @@
 """Outer guards of the HTTP server: size of bodies, and headers that keep a browser from helping an attacker."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from console.problems import TooLarge, of_error
@@ -27,18 +27,21 @@ GUARDED = ("/api", "/healthz", "/readyz", "/metrics", "/sign-")
 class Guards:
     """ASGI wrapper. Paths under /api: bodies over `limit` bytes get 413, whether or not they say their length."""
 
-    def __init__(self, app: App, limit: int) -> None:
+    def __init__(self, app: App, limit: int, larger: Mapping[str, int] | None = None) -> None:
+        """larger: path → its own limit."""
         self._app = app
         self._limit = limit
+        self._larger = dict(larger or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http" or not (scope["path"] == "/" or scope["path"].startswith(GUARDED)):
             return await self._app(scope, receive, send)
         hardened = _hardened(send)
-        body = await _read(receive, self._limit, declared=_declared(scope))
+        limit = self._larger.get(scope["path"], self._limit)
+        body = await _read(receive, limit, declared=_declared(scope))
         if body is None:
-            return await of_error(TooLarge(f"The body is over {self._limit} bytes."))(scope, receive, hardened)
+            return await of_error(TooLarge(f"The body is over {limit} bytes."))(scope, receive, hardened)
         return await self._app(scope, _once(body, receive), hardened)
 
 

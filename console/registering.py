@@ -64,12 +64,12 @@ async def grid_of(connection: Connection, device_id: str) -> str | None:
     cursor = await connection.execute(
         """SELECT coalesce(
                 (SELECT g.grid FROM handset_workers h JOIN worker_grids g ON g.worker = h.worker
-                 WHERE h.handset = d.key AND h.valid_from <= now() AND (h.valid_to IS NULL OR now() < h.valid_to)
-                   AND g.valid_from <= now() AND (g.valid_to IS NULL OR now() < g.valid_to)
+                 WHERE h.handset = d.key AND h.valid_from <= t.now AND (h.valid_to IS NULL OR t.now < h.valid_to)
+                   AND g.valid_from <= t.now AND (g.valid_to IS NULL OR t.now < g.valid_to)
                  ORDER BY g.valid_from LIMIT 1),
-                (SELECT s.grid FROM device_sites s WHERE s.device = d.key AND s.valid_from <= now()
-                   AND (s.valid_to IS NULL OR now() < s.valid_to) LIMIT 1))
-           FROM devices d WHERE d.id = %s""",
+                (SELECT s.grid FROM device_sites s WHERE s.device = d.key AND s.valid_from <= t.now
+                   AND (s.valid_to IS NULL OR t.now < s.valid_to) LIMIT 1))
+           FROM devices d, (SELECT clock_timestamp() AS now) t WHERE d.id = %s""",
         [device_id],
     )
     row = await cursor.fetchone()

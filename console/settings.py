@@ -19,6 +19,9 @@ class HttpSettings(BaseModel):
     body_limit: int = Field(
         default=1 << 20, ge=1024, description="Greatest body of a request to the operators' API, bytes."
     )
+    import_limit: int = Field(
+        default=64 << 20, ge=1024, description="Greatest file that the operators' API imports into the registry, bytes."
+    )
     connections: int = Field(default=12_000, ge=10, description="Most connections open at once; beyond, 503.")
     keep_alive_s: float = Field(default=30.0, gt=0, description="An idle connection is closed after so many seconds.")
 

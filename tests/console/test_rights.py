@@ -19,7 +19,10 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/devices"): {"id": "new-1", "kind": "handset"},
     ("POST", "/api/operators"): {"name": "new.one", "role": "viewer", "division": "431102"},
 }
-QUERIES = {"/api/devices/{device_id}/track": "?from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z"}
+QUERIES = {
+    "/api/devices/{device_id}/track": "?from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z",
+    "/api/registry/import": "?name=workers.csv&dry_run=true",
+}
 VALUES = {"device_id": "h1", "code": "431102001001001", "name": "other"}
 
 

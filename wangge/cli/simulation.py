@@ -25,6 +25,8 @@ from wangge.cli.output import progress, progress_done
 from wangge.running import Service
 
 POLL_S = 1.0
+KNOWN_AFTER_S = 1.0
+"""New tokens work everywhere after so long."""
 
 
 class SimulationFailed(WanggeError):
@@ -76,6 +78,7 @@ async def simulate(service: Service, plan: Plan, *, check_after_s: float | None)
         truth = plan.truth or Path(folder) / "truth.ndjson"
         began_ms = round(time.time() * 1000)
         devices = await asyncio.to_thread(_manifest, service, plan)
+        await asyncio.sleep(KNOWN_AFTER_S)
         try:
             options = _options(service, plan, truth)
             summary = await _run(plan, devices, options)
