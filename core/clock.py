@@ -36,6 +36,10 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+_TURNS = 20
+"""Turns of the event loop that a task with children of its own needs to end and to be started again."""
+
+
 class FakeClock:
     """A clock that moves only when told to. For one event loop; `now_ms` and `monotonic` may be read from threads."""
 
@@ -82,12 +86,12 @@ class FakeClock:
         """`advance_ms` sleeper by sleeper, letting the tasks run in between, so that chains of sleeps unfold."""
         end = self._monotonic_ms + milliseconds
         while True:
-            for _ in range(5):
+            for _ in range(_TURNS):
                 await asyncio.sleep(0)
             due = self._sleepers[0][0] if self._sleepers else end
             if due >= end:
                 break
             self.advance_ms(max(0, due - self._monotonic_ms))
         self.advance_ms(end - self._monotonic_ms)
-        for _ in range(5):
+        for _ in range(_TURNS):
             await asyncio.sleep(0)

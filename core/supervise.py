@@ -141,7 +141,7 @@ class Supervisor:
             self.board.count_restart(part.name)
             self.board.set(part.name, "down", reason)
             if failures == 1 or reason != last_reason:
-                expected = isinstance(failure, WanggeError)
+                expected = all(isinstance(leaf, WanggeError) for leaf in _leaves(failure))
                 log.warning("part.failed", part=part.name, reason=reason, exc_info=None if expected else failure)
             last_reason = reason
             if _is_final(failure, policy) or failures == policy.give_up_after:
@@ -154,17 +154,31 @@ class Supervisor:
 
 
 async def _outcome(run: Run, part: Part) -> Exception | None:
-    """Runs the part once; the error that ended it, or None. A cancel passes through even if the part hid it."""
-    failure: Exception | None = None
-    try:
-        await run(part)
-    # The one broad except: whatever a part dies of, the others go on, and it is reported and started again.
-    except Exception as error:
-        failure = error
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    """Runs the part once; the error that ended it, or None. A cancel passes through even if the part hid it.
+
+    The part is a task of its own, so that only a cancel from outside counts as one: on Python 3.11 a TaskGroup whose
+    child fails leaves `cancelling()` raised in its task for good (python/cpython#116720).
+    """
+    inner = asyncio.get_running_loop().create_task(_work(run, part), name=part.name)
+    is_cancelled = False
+    while not inner.done():
+        try:
+            await asyncio.wait({inner})
+        except asyncio.CancelledError:
+            is_cancelled = True
+            inner.cancel()
+    failure = asyncio.CancelledError() if inner.cancelled() else inner.exception()
+    if is_cancelled:
         raise asyncio.CancelledError from failure
-    return failure
+    if failure is None or isinstance(failure, Exception):
+        return failure  # whatever a part dies of, the others go on, and it is reported and started again
+    if isinstance(failure, asyncio.CancelledError):
+        return RuntimeError("the part was cancelled from within")
+    raise failure
+
+
+async def _work(run: Run, part: Part) -> None:
+    await run(part)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

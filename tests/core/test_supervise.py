@@ -189,3 +189,46 @@ def test_delays_stay_within_their_bounds(failures: int, chance: float) -> None:
 def test_explaining_groups() -> None:
     group = ExceptionGroup("g", [StoreUnavailable("away"), StoreUnavailable("away"), KeyError("k"), OSError()])
     assert explain(group) == "away; KeyError: 'k'; OSError"
+
+
+@pytest.mark.parametrize("outside", [False, True])
+async def test_a_part_with_children_of_its_own_starts_again(tree: Supervisor, clock: FakeClock, outside: bool) -> None:
+    """A child that fails while the part waits for its children: not taken for a cancel of the part."""
+    starts = 0
+
+    async def child() -> None:
+        await clock.sleep(1)
+        raise StoreUnavailable("away")
+
+    async def run(part: Part) -> None:
+        nonlocal starts
+        starts += 1
+        part.ready()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(clock.sleep(100))
+            group.create_task(child())
+            if outside:
+                await clock.sleep(100)
+
+    async with tree:
+        tree.start("x", run, RestartPolicy(first_s=1, most_s=1))
+        await clock.run_ms(6_500)
+        assert starts == 4
+        assert (health := tree.board.get("x")) is not None
+        assert health.restarts == 3
+
+
+async def test_a_part_cancelled_from_within_starts_again(tree: Supervisor, clock: FakeClock) -> None:
+    async def run(part: Part) -> None:
+        part.ready()
+        await clock.sleep(1)
+        raise asyncio.CancelledError
+
+    async with tree:
+        tree.start("x", run, RestartPolicy(first_s=1, most_s=1))
+        await clock.run_ms(2_500)
+        assert (health := tree.board.get("x")) is not None
+        assert (health.restarts, health.state) == (1, "ok")
+        await clock.run_ms(1_000)
+        assert (health := tree.board.get("x")) is not None
+        assert (health.restarts, health.why) == (2, "RuntimeError: the part was cancelled from within")
