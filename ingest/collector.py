@@ -112,8 +112,11 @@ class Collector:
 
     async def _flush_security(self, part: Part) -> None:
         part.ready()
-        while True:
-            await asyncio.sleep(FLUSH_S)
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_S)
+                self.security.flush()
+        finally:
             self.security.flush()
 
 

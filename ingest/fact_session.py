@@ -14,9 +14,9 @@ import psycopg
 
 from core.lane import Lane
 from ingest.batch import OTHER_CONTENT, Group, Tally, count_all, count_keys, count_outcomes
-from ingest.lanes import ASIDE, Piece
+from ingest.lanes import ASIDE
 from store.copying import FactTable, Key, close_batch, copy_staged, copy_straight, make_staging
-from store.messages import MESSAGES, store_messages
+from store.messages import MESSAGES, Message, store_messages
 from store.partitions import day_of, ensure_days, is_plain
 from store.quarantine import QUARANTINE, pack_refusal
 from store.readings import READINGS, clashing
@@ -136,7 +136,13 @@ def _clash(group: Group, key: Key, text: str, now_ms: int) -> bytes:
     return pack_refusal(now_ms, device, "store", group.table.family, "clash", OTHER_CONTENT, text.encode(), False)
 
 
-def refusal_of_row(piece: Piece, row: object, reason: str, now_ms: int) -> bytes:
+def refusal_of_row(table: FactTable, row: object, reason: str, now_ms: int) -> bytes:
     """The refusal of a packed row (or message) that the database does not take."""
     raw = row if isinstance(row, bytes) else repr(row).encode()
-    return pack_refusal(now_ms, None, "store", piece.family, "store", reason, raw, False)
+    device: object = None
+    if isinstance(row, Message):
+        device = row.device
+    elif table.key_of is not None and isinstance(row, bytes):
+        device = table.key_of(row)[0]
+    key = device if isinstance(device, int) else None
+    return pack_refusal(now_ms, key, "store", table.family, "store", reason, raw, False)

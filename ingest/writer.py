@@ -24,7 +24,7 @@ from core.clock import Clock
 from core.errors import StoreUnavailable, WanggeError
 from core.health import Board, State
 from core.lane import REFUSAL
-from ingest.batch import Tally, group_pieces
+from ingest.batch import TABLES, Tally, group_pieces
 from ingest.fact_session import FactSession, refusal_of_row
 from ingest.lanes import LaneChannel, Piece
 from ingest.metrics import IngestMetrics
@@ -159,7 +159,7 @@ class LaneWriter:
         log.error("lane.row_refused", lane=self._channel.name, family=piece.family, sqlstate=error.sqlstate)
         if piece.family != REFUSAL:
             now_ms = self._clock.now_ms()
-            row = refusal_of_row(piece, piece.rows[0], reason, now_ms)
+            row = refusal_of_row(TABLES[piece.family], piece.rows[0], reason, now_ms)
             self._commit([Piece(None, REFUSAL, [row], (0,), (day_of(now_ms),), now_ms, now_ms, len(row))])
         return [] if piece.parcel is None else [Tally(piece.parcel, rejected=[(piece.indexes[0], reason)])]
 

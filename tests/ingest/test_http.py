@@ -20,10 +20,13 @@ from fastapi import FastAPI
 from core.clock import SystemClock
 from ingest.attachments import attachment_path, sniff
 from ingest.http import device_routes
-from ingest.settings import HttpSettings
-from tests.ingest.conftest import Rig, RigMaker, until
+from ingest.settings import HttpSettings, IngestSettings
+from store.embedded import EmbeddedPostgres
+from store.migrate import migrate
+from tests.ingest.conftest import Rig, RigMaker, running, until
 from tests.ingest.test_intake import fix, reading
 from tests.ingest.test_wire import mutated
+from tests.support.postgres import reachable_folder
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 40
 
@@ -194,6 +197,33 @@ async def test_full_lanes_and_a_store_that_is_away(make_rig: RigMaker, tmp_path:
         await until(lambda: rig.rows(stored)[0][0] in (500, 1000, 1500, 2000))
         await until(lambda: rig.collector.lanes.channels[1].rows == 0)
         assert (await site.post("/v1/fixes", fix())).status_code == 200
+
+
+async def test_a_store_that_is_stopped_and_comes_back(tmp_path: Path) -> None:
+    """Every 200 is stored, every other answer is a 503 that says when to come again."""
+    with reachable_folder() as folder:
+        server = EmbeddedPostgres(folder)
+        await asyncio.to_thread(server.start)
+        try:
+            await asyncio.to_thread(migrate, server.dsn, "plain")
+            settings = IngestSettings.model_validate({"http": {"commit_wait_s": 0.5}, "lanes": {"retry_most_s": 0.3}})
+            async with running(server.dsn, settings) as rig, site_of(rig, tmp_path, settings.http) as site:
+                assert (await site.post("/v1/fixes", fix())).status_code == 200
+                await asyncio.to_thread(server.stop)
+                answers = [await site.post("/v1/fixes", fix(seq=n)) for n in range(1, 6)]
+                assert {answer.status_code for answer in answers} == {503}
+                assert all(answer.headers["retry-after"] for answer in answers)
+                started = asyncio.get_running_loop().time()
+                await site.post("/v1/fixes", fix(seq=1))
+                assert asyncio.get_running_loop().time() - started < 0.4
+                assert rig.collector.is_store_away()
+                await asyncio.to_thread(server.start)
+                await until(lambda: not rig.collector.is_store_away(), 20)
+                stored = [await site.post("/v1/fixes", [fix(seq=10 * n + m) for m in range(10)]) for n in range(10)]
+                assert [answer.json()["stored"] for answer in stored] == [10] * 10
+                assert rig.rows("SELECT count(*) >= 101 FROM fixes") == [(True,)]
+        finally:
+            await asyncio.to_thread(server.stop)
 
 
 async def test_attachments(site: Site) -> None:

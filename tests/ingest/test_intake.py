@@ -3,16 +3,19 @@
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 from core.errors import NotAllowed
 from core.fix import Flag
+from devices.records import Duty
 from ingest.lanes import Parcel
 from ingest.mqtt.contract import Device, Inbound, Refusal, TopicKind
 from ingest.sorter import Source
 from tests.ingest.conftest import Rig, RigMaker, until
+from tests.ingest.judging import OFF, ON
 
 
 class Connection:
@@ -232,6 +235,67 @@ async def test_an_sos_keeps_positions_over_a_restart(make_rig: RigMaker, migrate
 
     _, times = await asyncio.to_thread(_read_beginning, migrated_dsn, now_ms() - 60_000)
     assert list(times) == [key]
+
+
+async def test_off_duty_not_even_quarantine_keeps_a_position(rig: Rig) -> None:
+    def duty_at(_key: int, at_ms: int) -> Duty:
+        return ON if at_ms > now_ms() - 60_000 else OFF
+
+    rig.registry.duty_at = duty_at  # type: ignore[method-assign]
+    off = now_ms() - 3_600_000
+    text = datetime.fromtimestamp(off / 1000, UTC).isoformat()
+    refused = [
+        fix(battery=50),
+        fix(battery=50, fixed_at=off),
+        fix(battery=50, fixed_at=text),
+        {"lat": 26.4, "fixed_at": off},
+    ]
+    await post(rig, "fix", [*refused, fix(fixed_at=off, note="at 26.42")])
+    rows = rig.rows("SELECT length(raw) > 0, cut FROM quarantine ORDER BY id")
+    assert rows == [(True, False), (False, True), (False, True), (False, True)]
+    assert rig.rows("SELECT lat, extra, flags FROM fixes") == [(None, None, Flag.OFF_DUTY_STRIPPED)]
+
+
+async def test_raw_bytes_of_one_device_are_bounded(rig: Rig) -> None:
+    for _ in range(8):
+        await post(rig, "fix", [{"lat": "x" * 3000} for _ in range(5)])
+    await post(rig, "fix", {"lat": "x"}, "hs-2")
+    rows = rig.rows("SELECT sum(length(raw)), count(*) FROM quarantine GROUP BY device ORDER BY device")
+    assert rows[0][1] == 40
+    assert 36_000 <= int(str(rows[0][0])) <= 60_000
+    assert int(str(rows[1][0])) > 5
+
+
+async def test_a_device_over_its_records_is_not_read_for_a_while(make_rig: RigMaker) -> None:
+    held: list[tuple[int, float]] = []
+    async with make_rig(limits={"records_per_s": 100, "burst_s": 1}) as rig:
+        rig.collector.intake.on_over_limit(lambda key, seconds: held.append((key, seconds)))
+        origin = Connection()
+        batches = [[fix(seq=turn * 60 + n) for n in range(60)] for turn in range(4)]
+        await publish(rig, *(message(rig, "fix", batch, origin) for batch in batches))
+        assert [key for key, _ in held] == [rig.record("hs-1").key] * 3
+        assert 0.1 < held[0][1] <= 1.0
+        assert rig.rows("SELECT count(*) FROM fixes") == [(240,)]
+
+
+async def test_a_full_lane_makes_offers_short_and_calls_again(make_rig: RigMaker) -> None:
+    async with make_rig(lanes={"most_rows": 1000, "batch_rows": 100}) as rig:
+        intake, origin = rig.collector.intake, Connection()
+        ready = asyncio.Event()
+        intake.on_ready(ready.set)
+        left = [message(rig, "fix", fix(seq=n), origin) for n in range(5000)]
+        everything, short = left, 0
+        while left:
+            ready.clear()
+            taken = intake.offer(left[:50])
+            left = left[taken:]
+            if taken < 50 and left:
+                short += 1
+                async with asyncio.timeout(10):
+                    await ready.wait()
+        assert short
+        await until(lambda: all(m.finished for m in everything))
+        assert rig.rows("SELECT count(*) FROM fixes") == [(5000,)]
 
 
 async def test_payloads_of_any_kind_never_raise(rig: Rig) -> None:
