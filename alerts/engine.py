@@ -177,6 +177,8 @@ class Engine:
         tail.moved(part.end)
         if part.rows_left:
             self.wake.mark(*key)
+            if tail.lane == Lane.LIVE:
+                self._live_at = float("-inf")  # a backlog is not gathered, it is worked off
         self._read_ms[key] = min(now_ms, part.stored_at_ms) if part.rows_left else now_ms
         metrics.FACTS.labels(tail.family, Lane(tail.lane).name.lower()).inc(len(part.facts))
         metrics.STEP_SECONDS.labels("read").observe(read - began)

@@ -87,6 +87,17 @@ async def test_an_sos_overtakes_a_back_fill_backlog(store: Store) -> None:
             assert await waiting_rows(store, Lane.BACKFILL) > 0
 
 
+async def test_a_live_backlog_is_worked_off_at_once(store: Store) -> None:
+    """30,000 live fixes waited: far more than gathering half a second each thousand would allow."""
+    now_ms = time.time_ns() // 1_000_000
+    with FactWriter(store.dsn) as writer:
+        for n in range(30):
+            await asyncio.to_thread(writer.fixes, fixes(1000, now_ms, Lane.LIVE, n * 1000))
+    async with running(store, live_gather_s=5.0), asyncio.timeout(30):
+        while await waiting_rows(store, Lane.LIVE):  # noqa: ASYNC110 - a deadline
+            await asyncio.sleep(0.02)
+
+
 async def test_a_second_engine_waits_and_takes_over(store: Store) -> None:
     now_ms = time.time_ns() // 1_000_000
     with FactWriter(store.dsn) as writer:

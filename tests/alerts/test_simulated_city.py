@@ -34,7 +34,7 @@ def city(handsets: int, terminals: int, hours: float) -> tuple[Manifest, Memory]
 
 
 async def learn(memory: Memory, manifest: Manifest) -> list[Finding]:
-    """Eight weeks of sales, back-filled."""
+    """Five weeks of sales, back-filled."""
     ids = {record.id: record.key for record in memory.world.registry.devices()}
     facts = [
         StoredReading(
@@ -52,7 +52,7 @@ async def learn(memory: Memory, manifest: Manifest) -> list[Finding]:
             result=int(ResultCode[row["result"].upper()]),
             card_ref=row["card_ref"],
         )
-        for n, row in enumerate(history.pos_transactions(manifest.terminals, end_ms=START_MS))
+        for n, row in enumerate(history.pos_transactions(manifest.terminals, end_ms=START_MS, weeks=5))
     ]
     outcome = Outcome()
     await evaluate(memory, POS, Lane.BACKFILL, facts, outcome)
@@ -79,9 +79,9 @@ def compare(played: Played) -> tuple[list[Injected], list[Finding]]:
 
 
 async def test_what_was_done_is_found_and_nothing_else() -> None:
-    manifest, memory = city(70, 40, 2.5)
+    manifest, memory = city(65, 26, 2.2)
     assert await learn(memory, manifest) == []
-    played = await play(manifest, START_MS, 2.5 * 3600, AnomalyMix(0.6), 3, memory)
+    played = await play(manifest, START_MS, 2.2 * 3600, AnomalyMix(0.8), 3, memory)
     missed, unexpected = compare(played)
     assert missed == []
     assert unexpected == []
@@ -91,7 +91,7 @@ async def test_what_was_done_is_found_and_nothing_else() -> None:
 
 
 async def test_a_clean_hour_is_quiet() -> None:
-    manifest, memory = city(60, 40, 1.5)
+    manifest, memory = city(60, 12, 1.5)
     await learn(memory, manifest)
     played = await play(manifest, START_MS, 1.5 * 3600, AnomalyMix(0.0), 5, memory)
     assert played.opened() == []

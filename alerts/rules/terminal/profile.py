@@ -19,8 +19,7 @@ _HALF_HOURS = 4 * WEEK
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """first_hour/last_hour: range of hours that was seen (0: nothing yet). hours: ring by hour % RING.
 
-    large/older: biggest amounts in fen, of the running and of the finished four weeks, ascending. seeded_hour: hours
-    before it came from the store's history and are not counted again.
+    large/older: biggest amounts in fen, of the running and of the finished four weeks, ascending.
     """
 
     first_hour: int = 0
@@ -30,7 +29,6 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     large: tuple[int, ...] = ()
     older: tuple[int, ...] = ()
     half_since_hour: int = 0
-    seeded_hour: int = 0
 
 
 def counted(profile: Profile, at_ms: int, amount_fen: int, count: int = 1) -> Profile:
@@ -51,9 +49,7 @@ def counted(profile: Profile, at_ms: int, amount_fen: int, count: int = 1) -> Pr
         large, older, since = (), large, hour
     if len(large) < LARGEST or amount_fen > large[0]:
         large = tuple(sorted((*large, amount_fen))[-LARGEST:])
-    return Profile(
-        min(first, hour), last, hours, profile.transactions + count, large, older, since, profile.seeded_hour
-    )
+    return Profile(min(first, hour), last, hours, profile.transactions + count, large, older, since)
 
 
 def hour_count(profile: Profile, hour: int) -> int:

@@ -70,7 +70,7 @@ class Unusual(Rule[UnusualState, StoredReading]):
         self._merge_ms = round(settings.merge_s * 1000)
 
     def step(self, state: UnusualState, fact: StoredReading, at: Context) -> tuple[UnusualState, Findings]:
-        if fact.kind != KindCode.TRANSACTION or fact.at_ms // HOUR_MS < state.profile.seeded_hour:
+        if fact.kind != KindCode.TRANSACTION:
             return state, NOTHING
         recent = list(state.recent)
         insort(recent, fact.at_ms)
