@@ -17,6 +17,7 @@ from console.service_routes import router as service_router
 from core.event import CATALOGUE
 from ingest.metrics import IngestMetrics
 from wangge.cli import COMMANDS, root
+from wangge.mqtt_metrics import MqttCollector
 from wangge.reference import reference
 
 _HTTP_HEAD = """\
@@ -79,6 +80,10 @@ def metrics() -> list[tuple[str, str, str, tuple[str, ...]]]:
                 shown = name + ("_total" if collector._type == "counter" else "")  # type: ignore[attr-defined]
                 labels = tuple(collector._labelnames)  # type: ignore[attr-defined]
                 found[shown] = (shown, collector._type, collector._documentation, labels)  # type: ignore[attr-defined]
+    for family in MqttCollector(lambda: None, lambda: None).collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = tuple(getattr(family, "_labelnames", ()))
+        found[name] = (name, family.type, family.documentation, labels)
     return sorted(found.values())
 
 

@@ -7,7 +7,7 @@ from core.supervise import Part
 from devices.keeper import RegistryKeeper
 from devices.records import RegistryChange
 from ingest.collector import Collector
-from ingest.mqtt import Device, Listener, MqttSettings, Observer
+from ingest.mqtt import Device, Listener, ListenerStats, MqttSettings, Observer
 from store.pool import Store
 from wangge import ports
 from wangge.mqtt_downlink import DownlinkSender, broadcast
@@ -36,6 +36,11 @@ class MqttPart(Observer):
         self._downlink = DownlinkSender(store)
         self._listener: Listener | None = None
         keeper.listeners.append(self._close_revoked)
+
+    @property
+    def stats(self) -> ListenerStats | None:
+        """Counters of the running listener."""
+        return self._listener.stats if self._listener is not None else None
 
     @property
     def port(self) -> int:

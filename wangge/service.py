@@ -31,8 +31,10 @@ from store.pool import Store
 from store.ready import BEAT_S, INGEST, ReadyHeart
 from store.upkeep import Upkeep
 from wangge import ports
+from wangge.broker_part import BrokerPart
 from wangge.first_start import forget_password
 from wangge.http_server import HttpServer
+from wangge.mqtt_metrics import MqttCollector
 from wangge.mqtt_operators import MqttOperators
 from wangge.mqtt_part import MqttPart
 from wangge.rates import Rates
@@ -73,6 +75,7 @@ class Service:
     keeper: RegistryKeeper = field(init=False)
     collector: Collector | None = None
     mqtt: MqttPart | None = None
+    broker: BrokerPart | None = None
     http: HttpServer = field(init=False)
     holder: str = field(default_factory=lambda: f"{os.uname().nodename}:{os.getpid()}:{secrets.token_hex(4)}")
 
@@ -143,6 +146,13 @@ class Service:
                     operators,
                     self.clock,
                 )
+            if settings.ingest.mqtt.broker_url:
+                self.broker = BrokerPart(settings.ingest.mqtt, self.collector, self.store, self.clock)
+            REGISTRY.register(
+                MqttCollector(
+                    lambda: self.mqtt.stats if self.mqtt else None, lambda: self.broker.stats if self.broker else None
+                )
+            )
         app = create_app(self.console, routers, api="console" in self.plan.roles)
         self.http = HttpServer(app, settings.http, self.plan.http)
 
@@ -171,6 +181,8 @@ class Service:
                 lanes.append(name)
             if self.mqtt is not None:
                 tree.start("ingest.mqtt", self.mqtt.run)
+            if self.broker is not None:
+                tree.start("ingest.broker", self.broker.run, needed=False)
             tree.start("ingest.heartbeat", self._beat, needed=False)
         tree.start("http", self.http.run)
         if "alerts" in self.plan.roles:
@@ -224,8 +236,10 @@ class Service:
         self.started = False
         self.console.changed.close()
         self.http.stop()
-        if self.mqtt is not None:
-            await self.mqtt.drain(SOCKETS_DRAIN_S)
+        async with asyncio.TaskGroup() as group:
+            for sockets in (self.mqtt, self.broker):
+                if sockets is not None:
+                    group.create_task(sockets.drain(SOCKETS_DRAIN_S))
         async with asyncio.TaskGroup() as group:
             for name in lanes:
                 group.create_task(tree.stop(name), name=f"stop {name}")

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from wangge.settings import Settings
+if TYPE_CHECKING:
+    from wangge.settings import Settings
 
 Data = Annotated[Path, typer.Option("--data", metavar="DIR", envvar="WANGGE_DATA", help="The service's data folder.")]
 Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Configuration file (TOML).")]
@@ -19,7 +20,7 @@ DATA = Path("data")
 Result = TypeVar("Result")
 
 
-def settings_of(data: Path, config: Path | None) -> Settings:
+def settings_of(data: Path, config: Path | None) -> "Settings":
     """The effective settings of a command. Raises ConfigurationError (status 2)."""
     from wangge import configuration
 
