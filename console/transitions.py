@@ -1,16 +1,16 @@
-"""The six steps as people walk them: which step follows which, who may not take it, and the task that goes out.
+"""The six steps as people walk them: who may not take one, the audit row, and the task that goes to a handset.
 
-The table is the closed loop of the domain (六步闭环). Each transition is one row of `event_changes`; nothing is changed
-in place that a successor would ask about. Functions run in the caller's transaction.
+Which step follows which is `alerts.life`. Functions run in the caller's transaction.
 """
 
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from psycopg import AsyncConnection
 
+from alerts.life import TRANSITIONS, Action, next_step
 from console.event_reading import GridEvent
 from console.rights import Operator
 from core.errors import Conflict, InvalidInput, NotAllowed
@@ -19,29 +19,7 @@ from store.audit import Entry, record
 from store.event_queries import event_history
 
 Connection = AsyncConnection[Any]
-Action = Literal["accept", "reject", "dispatch", "answer", "verify", "rework", "archive"]
 TASK_LIFE = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """From which steps to which, and what the change is called. needs_text: a reason or answer must be given."""
-
-    before: frozenset[str]
-    step: str
-    what: str
-    needs_text: bool = False
-
-
-TRANSITIONS: dict[str, Transition] = {
-    "accept": Transition(frozenset({"reported"}), "accepted", "accepted"),
-    "reject": Transition(frozenset({"reported", "accepted"}), "rejected", "rejected", needs_text=True),
-    "dispatch": Transition(frozenset({"accepted", "dispatched"}), "dispatched", "dispatched"),
-    "answer": Transition(frozenset({"dispatched", "in_progress"}), "answered", "answered", needs_text=True),
-    "verify": Transition(frozenset({"answered"}), "verified", "verified"),
-    "rework": Transition(frozenset({"answered"}), "in_progress", "rework", needs_text=True),
-    "archive": Transition(frozenset({"verified"}), "archived", "archived"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +38,16 @@ async def apply(connection: Connection, caller: Operator, event: GridEvent, wish
     NotAllowed (a worker answers another's event, or the one who handled it verifies it).
     """
     transition = TRANSITIONS[wish.action]
-    if event.step not in transition.before:
-        allowed = " or ".join(sorted(transition.before))
-        raise Conflict(f"The event is {event.step}; {wish.action} needs it to be {allowed}.")
+    step = next_step(event.step, wish.action)
     if transition.needs_text and not (wish.text or "").strip():
         raise InvalidInput(f"text: {wish.action} needs a reason or an answer.")
     details: dict[str, object] = {"text": wish.text} if wish.text else {}
     if wish.action == "dispatch":
         details["to"] = await _addressee(connection, event, wish.to)
-    if wish.action in ("answer", "verify"):
+    if wish.action in ("start", "answer", "verify"):
         await _check_person(connection, caller, event, wish.action)
     await event_store.lock_changes(connection)
-    moved = await event_store.set_step(
-        connection, event.id, event.version, transition.step, transition.what, caller.who, details
-    )
+    moved = await event_store.set_step(connection, event.id, event.version, step, transition.what, caller.who, details)
     if not moved:
         raise Conflict("Somebody changed the event just now; look at it again.")
     scope = event.grid or event.division
@@ -106,7 +80,7 @@ async def _addressee(connection: Connection, event: GridEvent, to: str | None) -
 async def _check_person(connection: Connection, caller: Operator, event: GridEvent, action: str) -> None:
     """A worker answers what was dispatched to the own name; who answered does not verify."""
     history = await event_history(connection, event.id)
-    if action == "answer" and caller.role == "worker":
+    if action != "verify" and caller.role == "worker":
         sent = [change.details.get("to") for change in history if change.what == "dispatched"]
         if not sent or sent[-1] != f"worker:{caller.worker}":
             raise NotAllowed("The event was dispatched to somebody else.")

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from alerts.life import Action
 from console import event_reading, transitions
 from console.api.events import EventId
 from console.caller import needs
@@ -63,6 +64,14 @@ async def dispatch(
     return await _move(request, caller, event_id, transitions.Wish("dispatch", body.text, body.to))
 
 
+@router.post("/{event_id}/start")
+async def begin(
+    request: Request, caller: Annotated[Operator, needs("events.answer")], event_id: EventId, body: Note
+) -> GridEvent:
+    """处置中: the assignee is on it. A worker starts the own tasks only."""
+    return await _move(request, caller, event_id, transitions.Wish("start", body.text))
+
+
 @router.post("/{event_id}/answer")
 async def answer(
     request: Request, caller: Annotated[Operator, needs("events.answer")], event_id: EventId, body: Reason
@@ -76,7 +85,7 @@ async def verify(
     request: Request, caller: Annotated[Operator, needs("events.verify")], event_id: EventId, body: Verification
 ) -> GridEvent:
     """任务核查 by another person than the one who answered: passed, or back to handling."""
-    action: transitions.Action = "verify" if body.passed else "rework"
+    action: Action = "verify" if body.passed else "rework"
     return await _move(request, caller, event_id, transitions.Wish(action, body.text))
 
 

@@ -88,6 +88,7 @@ async def test_six_steps(city: City) -> None:
     assert len(sent) == 1
     assert sent[0][0] == "wangge/v1/h1/task"
     assert city.events[0] in sent[0][1]
+    await move("start", "worker", {})
     await move("answer", "worker", {"text": ""}, 422)
     await move("answer", "worker", {"text": "helped"})
     await move("verify", "supervisor", {"passed": False}, 422)
@@ -100,9 +101,9 @@ async def test_six_steps(city: City) -> None:
 
     trace = (await city.client.get(f"{one}/trace", headers=city.headers("auditor"))).json()
     assert [change["what"] for change in trace["changes"]] == [
-        "opened", "accepted", "dispatched", "answered", "rework", "answered", "verified", "archived",
+        "opened", "accepted", "dispatched", "started", "answered", "rework", "answered", "verified", "archived",
     ]  # fmt: skip
-    assert [change["who"] for change in trace["changes"]][2:4] == ["operator:dispatcher", "worker:w1"]
+    assert [change["who"] for change in trace["changes"]][2:5] == ["operator:dispatcher", "worker:w1", "worker:w1"]
     assert trace["tasks"][0]["device"] == "h1"
     assert {row["action"] for row in trace["looked_at"]} >= {"event.accept", "event.archive", "event.trace"}
     figures = (await city.client.get("/api/events/stats", headers=city.headers("local"))).json()
