@@ -23,13 +23,17 @@ JOIN LATERAL (SELECT worker FROM handset_workers WHERE handset = d.key AND valid
 JOIN LATERAL (SELECT grid FROM worker_grids WHERE worker = w.worker AND valid_from <= %(now)s
               AND (valid_to IS NULL OR %(now)s < valid_to) ORDER BY valid_from LIMIT 1) held ON true
 JOIN grids g ON g.code = held.grid
-WHERE d.kind = 'handset' AND d.retired_at IS NULL ORDER BY d.id LIMIT %(count)s
+LEFT JOIN presence p ON p.device = d.key
+WHERE d.kind = 'handset' AND d.retired_at IS NULL
+ORDER BY coalesce(p.received_at > %(now)s - interval '1 minute', false), d.id LIMIT %(count)s
 """
 TERMINALS = """
 SELECT d.key, d.id, s.lat, s.lon, s.grid, d.settings FROM devices d
 JOIN LATERAL (SELECT grid, lat, lon FROM device_sites WHERE device = d.key AND valid_from <= %(now)s
               AND (valid_to IS NULL OR %(now)s < valid_to) LIMIT 1) s ON s.lat IS NOT NULL
-WHERE d.kind = 'terminal' AND d.retired_at IS NULL ORDER BY d.id LIMIT %(count)s
+LEFT JOIN presence p ON p.device = d.key
+WHERE d.kind = 'terminal' AND d.retired_at IS NULL
+ORDER BY coalesce(p.received_at > %(now)s - interval '1 minute', false), d.id LIMIT %(count)s
 """
 PLACES = "SELECT grid, lat, lon, radius_m FROM places WHERE grid = ANY (%s) ORDER BY grid, kind DESC, ordinal, id"
 
@@ -39,7 +43,8 @@ async def manifest(
 ) -> dict[str, object]:
     """Document of the first so many handsets and terminals (None: all, 0: none) that are in use now.
 
-    Handsets without worker or grid, and terminals without a position, are left out.
+    Those that were heard of within a minute come last, so that a second run of simulators takes idle ones. Handsets
+    without worker or grid, and terminals without a position, are left out.
     """
     return {
         "handsets": await _handsets(connection, handsets, now, zone),
