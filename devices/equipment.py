@@ -17,6 +17,8 @@ from devices.records import DeviceKind
 from store.pool import Connection
 
 DEVICE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+RESERVED_IDS = frozenset({"events"})
+"""Ids that no device may have: its topics would be those of grid events (`wangge/v1/events/…`)."""
 COLUMNS = ("id", "kind", "name", "model", "datum", "url", "settings")
 
 LIST = """
@@ -70,6 +72,8 @@ def check_device(row: DeviceRow) -> DeviceRow:
     """The row, when it may be registered. Raises InvalidInput naming the field."""
     if not DEVICE_ID.fullmatch(row.id):
         raise InvalidInput("id: 1 to 64 letters, digits, '_', '.', ':' or '-', beginning with a letter or digit.")
+    if row.id in RESERVED_IDS:
+        raise InvalidInput(f"id: {row.id!r} is reserved (wangge/v1/{row.id}/# are the topics of grid events).")
     if row.kind == "camera":
         check_camera_url(row.url)
     elif row.url is not None:

@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from devices.equipment import DEVICE_ID
+from devices.equipment import DEVICE_ID, RESERVED_IDS
 
 Parser = Callable[[str], object]
 
@@ -50,6 +50,8 @@ def device_id(value: str) -> str:
     """A device id."""
     if not DEVICE_ID.fullmatch(value):
         raise ValueError("must be 1 to 64 letters, digits, '_', '.', ':' or '-', beginning with a letter or digit")
+    if value in RESERVED_IDS:
+        raise ValueError(f"is reserved (wangge/v1/{value}/# are the topics of grid events)")
     return value
 
 

@@ -139,7 +139,7 @@ class Intake:
                 None,
                 message.retain,
             )
-            pieces = sort(source, message.payload, Parcel(message))
+            pieces = sort(source, message.payload, Parcel(message, message.asks))
             if not pieces:
                 self._loop.call_soon(complete, (message,))
             elif not have_room(pieces):
@@ -235,6 +235,7 @@ class Intake:
             if type(token) is Inbound:
                 if parcel.rejected:
                     token.rejects = [f"{index}: {why}" for index, why in sorted(parcel.rejected)[:_MOST_REASONS]]
+                token.fresh = parcel.stored
                 messages.append(token)
             elif not token.done():
                 token.set_result(None)

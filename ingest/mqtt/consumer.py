@@ -5,6 +5,9 @@ away. paho acknowledges QoS 2 on its own before the commit, so QoS 2 is not aske
 order received (OASIS MQTT 3.1.1, 4.6.0-2) and never on another connection than the message came on: packet ids may
 mean something else there; the broker sends such messages again and the fact's key makes that harmless.
 
+Receipts leave after the ledger has kept what they are made from (`ledger`); what is committed and not yet in the ledger
+when we end is told when the device sends it again.
+
 paho runs in its own thread; everything else in the event loop's thread. At most `broker_window` messages are taken
 and not yet stored: beyond, paho's thread waits and with it the socket.
 """
@@ -13,21 +16,21 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import msgspec
 import paho.mqtt.client as paho
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, StoreUnavailable
 from ingest.mqtt import topics
 from ingest.mqtt.contract import Clock, Device, Inbound, Intake
-from ingest.mqtt.receipts import Receipts, sequence_numbers
+from ingest.mqtt.ledger import Ledger
+from ingest.mqtt.receipts import Note, sequence_numbers
 from ingest.mqtt.settings import MqttSettings
 
 log = structlog.get_logger(__name__)
@@ -35,18 +38,28 @@ log = structlog.get_logger(__name__)
 FILTERS = (*(f"{topics.PREFIX}+/{kind}" for kind in ("fix", "pos", "state", "answer", "report")), "owntracks/+/+")
 _RECEIPTS_QUEUED = 10_000
 _ADMITS_STOP_EVERY_S = 0.2
+_TELLS_EVERY_S = 0.3
+_TRIES_AGAIN_AFTER_S = 1.0
+_MOST_NOTES = 100_000
 
 
 @dataclass(slots=True)
 class ConsumerStats:
-    """connected: now. connections: CONNACK 0 so far. Everything else grows: messages taken, stored, and so on."""
+    """connected: now. connections: CONNACK 0 so far, subscriptions: SUBACK. Everything else grows: messages, stored, …
+
+    given_up: numbers in gaps that a device did not fill in time. forgotten: stored messages left out of the receipts
+    since the store was away for long; they are sent again.
+    """
 
     connected: bool = False
     connections: int = 0
+    subscriptions: int = 0
     messages: int = 0
     stored: int = 0
     unknown: int = 0
     receipts: int = 0
+    given_up: int = 0
+    forgotten: int = 0
     unsent: int = 0
     paused: int = 0
 
@@ -57,18 +70,21 @@ class _Waiting:
     connection: int
     packet_id: int
     qos: int
-    numbers: Sequence[int]
+    numbers: Mapping[str, Sequence[int]]
 
 
 class Consumer:
     """One client of one foreign broker; `Origin` of its messages. ConfigurationError for an unusable broker_url."""
 
-    def __init__(self, settings: MqttSettings, intake: Intake, clock: Clock) -> None:
+    def __init__(self, settings: MqttSettings, intake: Intake, clock: Clock, ledger: Ledger) -> None:
         self._settings = settings
+        self._ledger = ledger
         self._intake = intake
         self._clock = clock
         self.stats = ConsumerStats()
-        self._receipts = Receipts()
+        self._notes: dict[tuple[int, str], list[Note]] = {}
+        self._notes_count = 0
+        self._names: dict[int, str] = {}
         self._waiting: deque[_Waiting] = deque()
         self._held: list[Inbound] = []
         self._inbox: deque[tuple[int, paho.MQTTMessage]] = deque()
@@ -112,8 +128,9 @@ class Consumer:
         self._client.connect_async(self._host, self._port, self._settings.broker_keep_alive_s)
         self._client.loop_start()
         try:
-            while not self._stopping.is_set():  # noqa: ASYNC110 set from any thread
-                await asyncio.sleep(_ADMITS_STOP_EVERY_S)
+            while not self._stopping.is_set():
+                told = await self._tell()
+                await asyncio.sleep(_TELLS_EVERY_S if told else _TRIES_AGAIN_AFTER_S)
         finally:
             self._stopping.set()
             self._client.disconnect()
@@ -136,6 +153,7 @@ class Consumer:
             async with asyncio.timeout(deadline_s):
                 while self._waiting or self._inbox:  # noqa: ASYNC110 only drain waits
                     await asyncio.sleep(0.02)
+                await self._tell()
                 while self._client.want_write():  # noqa: ASYNC110 as above
                     await asyncio.sleep(0.02)
         self._stopping.set()
@@ -170,6 +188,7 @@ class Consumer:
     def _on_subscribe(
         self, _client: paho.Client, _data: object, _mid: int, codes: list[ReasonCode], _properties: Properties | None
     ) -> None:
+        self.stats.subscriptions += 1
         refused = [name for name, code in zip(FILTERS, codes, strict=False) if code.is_failure]
         if refused:
             log.error("mqtt.broker_refuses_subscription", filters=refused, remedy="allow them in the broker's ACL")
@@ -212,10 +231,11 @@ class Consumer:
             self.stats.unknown += 1
             device = Device(device_id, 0, "unknown")
         message = Inbound(
-            device, kind, topic, bytes(raw.payload), self._clock.now_ms(), raw.retain, self, b""
+            device, kind, topic, bytes(raw.payload), self._clock.now_ms(), raw.retain, self, b"",
         )  # fmt: skip
-        numbers = sequence_numbers(message.payload) if kind in ("fix", "pos") else ()
-        self._receipts.received(device.device_id, numbers)
+        is_numbered = kind in ("fix", "pos") and device.kind != "unknown"
+        numbers = sequence_numbers(message.payload) if is_numbered else {}
+        message.asks = bool(numbers)
         self._waiting.append(_Waiting(message, connection, raw.mid, raw.qos, numbers))
         self._held.append(message)
         self.stats.messages += 1
@@ -226,7 +246,7 @@ class Consumer:
             self._held = self._held[taken:]
 
     def settle(self) -> None:
-        """Messages are stored: acknowledges them to the broker in the order received, then publishes receipts."""
+        """Messages are stored: acknowledges them to the broker in the order received, notes them for receipts."""
         rejected: dict[str, list[str]] = {}
         while self._waiting and self._waiting[0].message.finished:
             done = self._waiting.popleft()
@@ -236,14 +256,41 @@ class Consumer:
                 if done.connection == self._connection and done.qos:
                     self._client.ack(done.packet_id, done.qos)
             device = done.message.device
-            self._receipts.stored(device.device_id, done.numbers)
+            for boot, numbers in done.numbers.items():
+                self._note(device, boot, Note(numbers, min(done.message.fresh, len(numbers))))
             if done.message.rejects and device.kind != "unknown":
                 rejected.setdefault(device.device_id, []).extend(done.message.rejects)
-        for device_id, up_to in self._receipts.take_due().items():
-            self.stats.receipts += 1
-            self.publish(f"{topics.PREFIX}{device_id}/stored", msgspec.json.encode({"up_to": up_to}))
         for device_id, reasons in rejected.items():
             self.publish(f"{topics.PREFIX}{device_id}/reject", topics.reject_payload(reasons))
+
+    def _note(self, device: Device, boot: str, note: Note) -> None:
+        if self._notes_count >= _MOST_NOTES:
+            self.stats.forgotten += 1
+            return
+        self._notes_count += 1
+        self._names[device.key] = device.device_id
+        self._notes.setdefault((device.key, boot), []).append(note)
+
+    async def _tell(self) -> bool:
+        """Has the ledger keep what is stored, then publishes the receipts due; False: the store is away, try again."""
+        notes, names, count = self._notes, self._names, self._notes_count
+        if not notes:
+            return True
+        self._notes, self._names, self._notes_count = {}, {}, 0
+        try:
+            due = await self._ledger.record(notes)
+        except StoreUnavailable:
+            for key, kept in notes.items():  # perhaps kept already: then they are no new rows the second time
+                kept[:] = [note._replace(fresh=0) for note in kept]
+                kept += self._notes.pop(key, ())
+            notes |= self._notes
+            self._notes, self._names, self._notes_count = notes, names | self._names, count + self._notes_count
+            return False
+        self.stats.given_up += due.given_up
+        for (device_key, _boot), receipt in due.receipts:
+            self.stats.receipts += 1
+            self.publish(f"{topics.PREFIX}{names[device_key]}/stored", receipt)
+        return True
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Publishes through the broker (receipts, rejects, down-link) with QoS 1; False when its queue is full."""

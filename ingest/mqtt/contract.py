@@ -59,7 +59,8 @@ class Inbound(msgspec.Struct, eq=False, gc=False):
     topic: as published. payload: raw bytes, at most 1 MiB. received_ms: epoch milliseconds, our clock.
     retain: the RETAIN flag; a retained `state` message is stored with its facts in the same commit (empty payload
     clears). origin, ack: the listener's own. rejects: set by the intake before `complete`, one reason for each
-    record that went to quarantine. finished: set by `complete`, never by hand.
+    record that went to quarantine. asks: the origin wants `fresh`, the number of records that were new to the store,
+    set before `complete` too. finished: set by `complete`, never by hand.
     """
 
     device: Device
@@ -72,6 +73,8 @@ class Inbound(msgspec.Struct, eq=False, gc=False):
     ack: bytes
     finished: bool = False
     rejects: Sequence[str] = ()
+    asks: bool = False
+    fresh: int = 0
 
 
 def complete(messages: Iterable[Inbound]) -> None:

@@ -57,4 +57,15 @@ class MqttSettings(BaseModel):
     broker_window: int = Field(
         default=1000, ge=1, le=65535, description="Messages taken from the broker and not yet stored."
     )
+    broker_gap_s: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="Numbers that the broker lost hold a device's receipts back for this long, counted while it is "
+        "heard; then they are given up.",
+    )
+    broker_begin_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="The first receipt of a device whose numbers begin above 1 waits this long for those before.",
+    )
     broker_keep_alive_s: int = Field(default=60, ge=5, le=65535, description="Keep alive towards the broker.")

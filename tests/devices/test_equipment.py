@@ -46,6 +46,7 @@ async def some_devices(connection: Connection) -> None:
     ("row", "reason"),
     [
         (DeviceRow("手持机", "handset"), "id: "),
+        (DeviceRow("events", "handset"), "'events' is reserved .* topics of grid events"),
         (DeviceRow("h1", "handset", url="rtsp://10.0.0.9/"), "only cameras"),
         (DeviceRow("c1", "camera"), "needs an address"),
         (DeviceRow("c1", "camera", url="http://10.0.0.9/"), "needs an address"),

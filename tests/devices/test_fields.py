@@ -53,6 +53,7 @@ def test_reads_what_people_write(parse: fields.Parser, text: str, expected: obje
         (fields.number(-90, 90), "north", "not a number"),
         (fields.whole(0, 5), "6", "from 0 to 5"),
         (fields.device_id, "手持机1", "letters, digits"),
+        (fields.device_id, "events", "is reserved .* topics of grid events"),
         (fields.identifier, "a b", "without spaces"),
         (fields.text(3), "abcd", "longer than 3"),
     ],

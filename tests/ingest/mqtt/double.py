@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from core.errors import StoreUnavailable
 from ingest.mqtt import Device, Inbound, Observer, Refusal, SessionRecord, complete
 from ingest.mqtt.contract import Clock
+from ingest.mqtt.ledger import Due, Heard
+from ingest.mqtt.receipts import Patience, Run
+from store.receipts import Key
 
 TOKEN = b"right"
 
@@ -100,7 +103,9 @@ class MemoryIntake:
         batch = list(self.waiting if messages is None else messages)
         gone = {id(m) for m in batch}
         self.waiting = [m for m in self.waiting if id(m) not in gone]
+        known = set(self.payloads())
         for message in batch:
+            message.fresh = 0 if message.payload in known else 1
             if message.payload.startswith(b"bad") or message.device.kind == "unknown":
                 message.rejects = ["not JSON"]
         self.stored += batch
@@ -112,6 +117,30 @@ class MemoryIntake:
 
     def payloads(self) -> list[bytes]:
         return [message.payload for message in self.stored]
+
+
+class MemoryLedger:
+    """Runs in a dictionary, receipts as the real ledger makes them; `down` makes recording fail."""
+
+    def __init__(self) -> None:
+        self.runs: dict[Key, Run] = {}
+        self.down = False
+        self.now_ms = 1
+
+    async def record(self, heard: Heard) -> Due:
+        await asyncio.sleep(0)
+        if self.down:
+            raise StoreUnavailable("The store is away.")
+        receipts: list[tuple[Key, bytes]] = []
+        self.now_ms += 300
+        for key, notes in heard.items():
+            run = self.runs.setdefault(key, Run())
+            told = run.receipt(key[1])
+            again, _ = run.advance(notes, self.now_ms, Patience(60_000, 86_400_000))
+            receipt = run.receipt(key[1])
+            if receipt is not None and (receipt != told or again is not None):
+                receipts.append((key, receipt))
+        return Due(receipts, 0)
 
 
 class MemoryStore:
