@@ -32,7 +32,7 @@ from ingest.metrics import IngestMetrics
 from ingest.security import SecurityLog
 from ingest.settings import LimitSettings
 from ingest.sights import Sights
-from ingest.wire import FIXES, READINGS, Decoded
+from ingest.wire import FIXES, ONE, READINGS, Decoded
 from store.messages import Message
 from store.quarantine import LONGEST_RAW, pack_refusal
 
@@ -40,6 +40,7 @@ log = structlog.get_logger()
 
 _TIME_MS: Final = re.compile(rb'"fixed_at"\s*:\s*(\d{11,14})\b')
 _TIME_TEXT: Final = re.compile(rb'"fixed_at"\s*:\s*"([0-9T:.Z+ -]{10,40})"')
+_UNPACKABLE: Final = (struct.error, OverflowError, UnicodeError)
 _CARD: Final = int(Flag.CARD_MASKED)
 _CUT: Final = int(Flag.EXTRA_CUT)
 _SOS_KEPT: Final = 8
@@ -131,6 +132,9 @@ class Sorter:
         except DecodeError as error:
             parcel.malformed = str(error)
             return self._refuse_all(source, payload, parcel, "malformed", str(error))
+        if decoded.indexes is ONE and decoded.records[0].extra is None:
+            with suppress(Inadmissible, *_UNPACKABLE):  # which is told below
+                return [self._plain(source, device, parcel, admit(device, decoded.records[0], source.received_ms))]
         rows: list[Row] = []
         indexes: list[int] = []
         refused = [(item.index, "malformed", item.reason, item.raw) for item in decoded.refused]
@@ -144,7 +148,7 @@ class Sorter:
                 if error.why == "identity":
                     parcel.forbidden = str(error)
                 refused.append((index, error.why, str(error), _written(record)))
-            except (struct.error, OverflowError, UnicodeError) as error:
+            except _UNPACKABLE as error:
                 log.error("sorter.unpackable", kind=source.kind, error=str(error))  # a check is missing: find it
                 refused.append((index, "unpackable", "a value cannot be stored", _written(record)))
         found = self._lanes_of(source, device, parcel, rows, indexes) if rows else []
@@ -156,26 +160,27 @@ class Sorter:
         self, source: Source, device: DeviceRecord, parcel: Parcel, rows: list[Row], indexes: Sequence[int]
     ) -> Placed:
         """One piece a lane."""
-        if len(rows) == 1:
-            newest = rows[0]
-            at_ms, data, flags = newest.at_ms, newest.data, newest.flags
-            day = (at_ms // DAY_MS,)
-            found = [(newest.lane, Piece(parcel, source.kind, (data,), indexes, day, at_ms, at_ms, len(data)))]
-        else:
-            newest = max(rows, key=lambda row: row.at_ms)
-            by_lane: dict[int, list[int]] = {}
-            flags = 0
-            for place, row in enumerate(rows):
-                by_lane.setdefault(row.lane, []).append(place)
-                flags |= row.flags
-            found = [
-                (lane, _piece(source.kind, [rows[p] for p in places], [indexes[p] for p in places], parcel))
-                for lane, places in by_lane.items()
-            ]
+        newest = max(rows, key=lambda row: row.at_ms)
+        by_lane: dict[int, list[int]] = {}
+        flags = 0
+        for place, row in enumerate(rows):
+            by_lane.setdefault(row.lane, []).append(place)
+            flags |= row.flags
         self._sights.see(device.key, source.received_ms, newest, source.via)
         if flags & (_CARD | _CUT):
             self._note_flags(source, device, parcel, rows, indexes)
-        return found
+        return [
+            (lane, _piece(source.kind, [rows[p] for p in places], [indexes[p] for p in places], parcel))
+            for lane, places in by_lane.items()
+        ]
+
+    def _plain(self, source: Source, device: DeviceRecord, parcel: Parcel, row: Row) -> tuple[int, Piece]:
+        """The common payload, one record without `extra`, on the shortest way."""
+        if row.flags & _CARD:
+            self._note_flags(source, device, parcel, (row,), ONE)
+        self._sights.see(device.key, source.received_ms, row, source.via)
+        at_ms, data = row.at_ms, row.data
+        return row.lane, Piece(parcel, source.kind, (data,), ONE, (at_ms // DAY_MS,), at_ms, at_ms, len(data))
 
     def _note_flags(
         self, source: Source, device: DeviceRecord, parcel: Parcel, rows: Sequence[Row], indexes: Sequence[int]
