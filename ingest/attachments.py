@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from core.errors import DecodeError
+from core.errors import DecodeError, StoreUnavailable
 from ingest.http_body import UnknownEncoding, body_time, bounded_chunks
 from ingest.settings import HttpSettings
 
@@ -66,6 +66,8 @@ async def receive_attachment(request: Request, settings: HttpSettings, folder: P
     try:
         async with body_time(settings):
             form = await parser.parse()
+    except OSError as error:
+        raise _no_room(error) from error
     except (MultiPartException, KeyError, ValueError, AssertionError) as error:
         reason = error.message if isinstance(error, MultiPartException) else "it has no boundary or is broken"
         raise DecodeError(f"the multipart body cannot be read: {reason}") from None
@@ -74,8 +76,14 @@ async def receive_attachment(request: Request, settings: HttpSettings, folder: P
         if len(uploads) != 1:
             raise DecodeError("expected one file in the multipart body")
         return await asyncio.to_thread(_store, uploads[0], folder)
+    except OSError as error:
+        raise _no_room(error) from error
     finally:
         await form.close()
+
+
+def _no_room(error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(f"The file cannot be kept just now ({error.strerror or error}); send it again later.")
 
 
 def _store(upload: UploadFile, folder: Path) -> Attachment:

@@ -135,7 +135,7 @@ class FactWriter:
         for day in sorted({instant(at_ms).date() for at_ms in times}):
             if (table, day.isoformat()) not in self._days:
                 self.connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table}_t{day:%Y%m%d} PARTITION OF {table} "
+                    f"CREATE TABLE IF NOT EXISTS {table}_{day:%Y%m%d} PARTITION OF {table} "
                     f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
                 )
                 self._days.add((table, day.isoformat()))

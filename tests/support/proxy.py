@@ -1,7 +1,8 @@
-"""A TCP proxy that can be broken: it cuts its connections, or goes silent without a word."""
+"""A TCP proxy that can be broken: cuts or refuses connections, goes silent without a word, is slow, garbles bytes."""
 
 import asyncio
 import contextlib
+import random
 from typing import Self
 
 
@@ -15,7 +16,15 @@ class BreakableProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._refusing = False
+        self._dice = random.Random(1)
         self.port = 0
+        self.delay_s = 0.0
+        """Every piece passed on waits so long."""
+        self.piece_bytes = 65536
+        """Bytes are passed on in pieces of at most so many."""
+        self.garbled = 0.0
+        """Share of the pieces in which one byte is changed."""
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
@@ -35,8 +44,15 @@ class BreakableProxy:
         """Connections stay open and new ones are taken, but no byte passes."""
         self._passing.clear()
 
+    def refuse(self) -> None:
+        """Resets every connection, and new ones as soon as they are made."""
+        self._refusing = True
+        self.cut()
+
     def heal(self) -> None:
-        """Bytes pass again, those held back first."""
+        """Bytes pass again, those held back first, as they are and at once."""
+        self._refusing = False
+        self.delay_s = self.garbled = 0.0
         self._passing.set()
 
     def cut(self) -> None:
@@ -45,6 +61,9 @@ class BreakableProxy:
             writer.transport.abort()
 
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.transport.abort()
+            return
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -69,8 +88,14 @@ class BreakableProxy:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
+            while data := await reader.read(self.piece_bytes):
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
                 await self._passing.wait()
-                writer.write(data)
+                writer.write(self._garble(data) if self._dice.random() < self.garbled else data)
                 await writer.drain()
         writer.transport.abort()
+
+    def _garble(self, data: bytes) -> bytes:
+        at = self._dice.randrange(len(data))
+        return data[:at] + bytes([data[at] ^ self._dice.randrange(1, 256)]) + data[at + 1 :]
