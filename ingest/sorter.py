@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -50,7 +50,7 @@ _RIGHT_KIND: Final = {FIX: "handset", POS: "terminal"}
 Placed = list[tuple[int, Piece]]
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True, gc=False):
     """Where a payload came from. device None: a broker's topic names one that is not registered."""
 
     device: DeviceRecord | None

@@ -6,7 +6,7 @@ never takes the good ones with it. The only error raised is `DecodeError`, for a
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ ONE: Final = (0,)
 Record = TypeVar("Record", Fix, Reading)
 
 
-class Decoded(NamedTuple, Generic[Record]):
+class Decoded(msgspec.Struct, Generic[Record], frozen=True, gc=False):
     """What a payload held. indexes[i] is the place of records[i] in the payload; refused in order of index."""
 
     records: list[Record]
