@@ -57,7 +57,8 @@ def seal_key(folder: Path) -> bytes:
 class Sealer:
     """Chains the audit log and signs its head. One of them works at a time (advisory lock), however many run."""
 
-    def __init__(self, store: Store, folder: Path, head_every_s: float = 60.0) -> None:
+    def __init__(self, store: Store, folder: Path | None, head_every_s: float = 60.0) -> None:
+        """folder None: rows are chained, but no head is signed outside the database."""
         self._store = store
         self._folder = folder
         self._head_every_s = head_every_s
@@ -69,7 +70,7 @@ class Sealer:
         next_head = loop.time()
         while True:
             await self.seal()
-            if loop.time() >= next_head:
+            if self._folder is not None and loop.time() >= next_head:
                 await self.sign()
                 next_head = loop.time() + self._head_every_s
             await asyncio.sleep(SEAL_EVERY_S)
@@ -89,20 +90,22 @@ class Sealer:
         async with self._store.connection() as connection:
             newest = await audit.newest_head(connection)
             row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
-        if newest is None or row is None or self._signed == (newest.n, newest.floor):
+        folder = self._folder
+        if folder is None or newest is None or row is None or self._signed == (newest.n, newest.floor):
             return
-        await asyncio.to_thread(self._append, newest, row[0])
+        await asyncio.to_thread(_append, folder, newest, row[0])
         self._signed = (newest.n, newest.floor)
 
-    def _append(self, newest: audit.Head, now: datetime) -> None:
-        key = seal_key(self._folder)
-        signed = SignedHead(newest.n, newest.head.hex(), newest.floor, now.isoformat())
-        line = {"n": signed.n, "head": signed.head, "floor": signed.floor, "at": signed.at, "mac": signed.mac(key)}
-        path = self._folder / f"heads-{now:%Y-%m}.ndjson"
-        with open(path, "a", encoding="utf-8", opener=_private) as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+
+def _append(folder: Path, newest: audit.Head, now: datetime) -> None:
+    key = seal_key(folder)
+    signed = SignedHead(newest.n, newest.head.hex(), newest.floor, now.isoformat())
+    line = {"n": signed.n, "head": signed.head, "floor": signed.floor, "at": signed.at, "mac": signed.mac(key)}
+    path = folder / f"heads-{now:%Y-%m}.ndjson"
+    with open(path, "a", encoding="utf-8", opener=_private) as file:
+        file.write(json.dumps(line) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,7 +1,7 @@
 """The checks of `wangge doctor`: configuration, store, durability, disk, clock, ports, file descriptors, own parts.
 
-A check is a function that yields findings; each finding is one line with the remedy. Nothing is changed. The checks of
-rows against files (`--deep`) join when footage does.
+A check is a function that yields findings; each finding is one line with the remedy. Nothing is changed. `--deep` adds
+what takes long: the audit log row by row, and files; rows against footage join when footage does.
 """
 
 import os
@@ -16,6 +16,7 @@ from typing import Any, Literal
 import psycopg
 
 from core.errors import WanggeError
+from store.audit_verify import verify
 from store.embedded import binaries, read_run, running
 from store.embedded.credentials import read_address
 from store.migrate import check as check_schema
@@ -173,6 +174,31 @@ def _file_descriptors(patient: Patient) -> Iterator[Finding]:
         yield Finding("files", "ok", f"{shown} files may be open at once.")
 
 
+def _audit(patient: Patient) -> Iterator[Finding]:
+    """With --deep: every row of the audit log against its chain and the signed heads."""
+    if not patient.deep or patient.dsn is None:
+        return
+    folder = patient.settings.console.seal_folder or patient.data / "audit"
+    with connect(patient.dsn, statement_timeout_s=0, only_checking=True) as connection:
+        verdict = verify(connection, folder)
+    for fault in verdict.faults:
+        yield Finding("audit", "fails", f"{fault} Keep the data folder as it is and look into it.")
+    if not verdict.faults:
+        yield Finding("audit", "ok", f"{verdict.rows} rows and {verdict.heads} signed heads agree.")
+
+
+def _attachments(patient: Patient) -> Iterator[Finding]:
+    """With --deep: files that were cut off while they were received."""
+    folder = patient.data / "attachments"
+    if not patient.deep or not folder.is_dir():
+        return
+    empty = [path.name for path in folder.rglob("*") if path.is_file() and path.stat().st_size == 0]
+    if empty:
+        yield Finding("attachments", "warning", f"{len(empty)} empty files in {folder}, e.g. {empty[0]}; remove them.")
+    else:
+        yield Finding("attachments", "ok", f"no empty file in {folder}.")
+
+
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _service,
     _store,
@@ -181,4 +207,6 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _disk,
     _ports,
     _file_descriptors,
+    _audit,
+    _attachments,
 )

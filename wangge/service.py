@@ -215,8 +215,11 @@ class Service:
 
     async def _seal(self, part: Part) -> None:
         settings = self.plan.settings.console
-        folder = settings.seal_folder or (self.plan.data or Path()) / "audit"
-        part.ready()
+        folder = settings.seal_folder or (self.plan.data / "audit" if self.plan.data else None)
+        if folder is None:
+            part.degraded("no head of the audit log is signed outside the database; set console.seal_folder")
+        else:
+            part.ready()
         await Sealer(self.store, folder, settings.seal_head_s).run()
 
     async def _beat(self, part: Part) -> None:
