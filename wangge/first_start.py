@@ -4,6 +4,7 @@ The password is printed once by `wangge up` and kept in `first-administrator.txt
 sets another one. The local token is made anew at every start, so a copy of an old file is worth nothing.
 """
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,20 +35,21 @@ async def first_administrator(store: Store, data: Path | None) -> FirstAdministr
     data: where the password is kept until it is changed; None: nowhere (`wangge serve`).
     """
     password = new_password()
+    kept = await asyncio.to_thread(hashed_now, password)
     async with store.transaction() as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(8020)")
         if not await accounts.is_empty(connection):
             return None
-        await accounts.add(connection, SETUP, ADMINISTRATOR, "administrator", password_hash=hashed_now(password))
+        await accounts.add(connection, SETUP, ADMINISTRATOR, "administrator", password_hash=kept)
         if data is not None:
-            write_private(data / PASSWORD_NAME, f"{ADMINISTRATOR} {password}\n")
+            await asyncio.to_thread(write_private, data / PASSWORD_NAME, f"{ADMINISTRATOR} {password}\n")
     return FirstAdministrator(ADMINISTRATOR, password)
 
 
 async def forget_password(store: Store, data: Path) -> None:
     """Removes the file of the first password once that password no longer works."""
     path = data / PASSWORD_NAME
-    if not path.exists():
+    if not await asyncio.to_thread(path.exists):
         return
     async with store.connection() as connection:
         cursor = await connection.execute(
@@ -56,7 +58,7 @@ async def forget_password(store: Store, data: Path) -> None:
         )
         row = await cursor.fetchone()
     if row is None or row[0]:
-        path.unlink(missing_ok=True)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
 
 
 def new_local_token(data: Path) -> bytes:
