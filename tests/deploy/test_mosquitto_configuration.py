@@ -1,6 +1,7 @@
 """The supplied mosquitto configuration in a real mosquitto: TLS, one user a device, persistence, only own topics."""
 
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -23,77 +24,84 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[tuple[int, Path]]:
-    """The configuration as supplied, only its folders and its port moved; yields (port, certificate)."""
-    assert MOSQUITTO, "mosquitto is missing: sudo apt-get install mosquitto"
-    (tmp_path / "tls").mkdir()
-    (tmp_path / "data").mkdir(mode=0o777)
-    tmp_path.chmod(0o755)
-    certificate = tmp_path / "tls" / "server.crt"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-keyout",
-            str(tmp_path / "tls" / "server.key"),
-            "-out",
-            str(certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    passwords = tmp_path / "passwords"
-    passwords.touch(mode=0o600)
-    for user, password in USERS.items():
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, password], check=True, capture_output=True)
-    port = _free_port()
-    text = (ROOT / "deploy/mosquitto/mosquitto.conf").read_text(encoding="utf-8")
-    text = text.replace("/mosquitto/config", str(tmp_path)).replace("/mosquitto/data", str(tmp_path / "data"))
-    text = text.replace("listener 8883", f"listener {port} 127.0.0.1").replace(
-        "per_listener", "user root\nper_listener"
-    )
-    shutil.copy(ROOT / "deploy/mosquitto/acl", tmp_path / "acl")
-    (tmp_path / "mosquitto.conf").write_text(text, encoding="utf-8")
-    process = subprocess.Popen([MOSQUITTO, "-c", str(tmp_path / "mosquitto.conf")], stdout=subprocess.DEVNULL)
-    try:
+class Broker:
+    """mosquitto with the configuration as supplied, only its folders and its port moved."""
+
+    def __init__(self, folder: Path) -> None:
+        assert MOSQUITTO, "mosquitto is missing: sudo apt-get install mosquitto"
+        self.port = _free_port()
+        self.certificate = folder / "tls" / "server.crt"
+        self._configuration = folder / "mosquitto.conf"
+        self._process: subprocess.Popen[bytes] | None = None
+        (folder / "tls").mkdir()
+        (folder / "data").mkdir(mode=0o777)
+        folder.chmod(0o755)
+        _make_certificate(self.certificate, folder / "tls" / "server.key")
+        passwords = folder / "passwords"
+        passwords.touch(mode=0o600)
+        for user, password in USERS.items():
+            subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, password], check=True, capture_output=True)
+        text = (ROOT / "deploy/mosquitto/mosquitto.conf").read_text(encoding="utf-8")
+        text = text.replace("/mosquitto/config", str(folder)).replace("/mosquitto/data", str(folder / "data"))
+        text = text.replace("listener 8883", f"listener {self.port} 127.0.0.1")
+        self._configuration.write_text(text.replace("per_listener", "user root\nper_listener"), encoding="utf-8")
+        shutil.copy(ROOT / "deploy/mosquitto/acl", folder / "acl")
+
+    def start(self) -> None:
+        """Starts it and waits until it listens."""
+        process = self._process = subprocess.Popen(
+            [str(MOSQUITTO), "-c", str(self._configuration)], stdout=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 10
         while True:
             assert process.poll() is None, "mosquitto refused the supplied configuration"
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
-                break
+                socket.create_connection(("127.0.0.1", self.port), timeout=0.5).close()
+                return
             except OSError:
                 assert time.monotonic() < deadline, "mosquitto did not listen in time"
                 time.sleep(0.05)
-        yield port, certificate
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """Ends it by this signal, if it runs."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(timeout=10)
+            self._process = None
 
 
-def _client(broker: tuple[int, Path], user: str, password: str) -> tuple[paho.Client, list[str], list[bool]]:
-    port, certificate = broker
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"test-{user}")
+def _make_certificate(certificate: Path, key: Path) -> None:
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files],
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """It runs until the test ends."""
+    made = Broker(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+def _client(
+    broker: Broker, user: str, password: str, **options: bool
+) -> tuple[paho.Client, list[paho.MQTTMessage], list[bool]]:
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"test-{user}", **options)  # type: ignore[arg-type]
     client.username_pw_set(user, password)
-    client.tls_set(ca_certs=str(certificate), tls_version=ssl.PROTOCOL_TLS_CLIENT)
-    topics: list[str] = []
+    client.tls_set(ca_certs=str(broker.certificate), tls_version=ssl.PROTOCOL_TLS_CLIENT)
+    got: list[paho.MQTTMessage] = []
     accepted: list[bool] = []
-    client.on_message = lambda _client, _userdata, message: topics.append(message.topic)
+    client.on_message = lambda _client, _userdata, message: got.append(message)
     client.on_connect = lambda _client, _userdata, _flags, reason, _properties: accepted.append(not reason.is_failure)
-    client.connect("localhost", port)
+    client.connect("localhost", broker.port)
     _until(client, lambda: bool(accepted))
-    return client, topics, accepted
+    return client, got, accepted
 
 
 def _until(client: paho.Client, condition, timeout_s: float = 10.0) -> None:  # type: ignore[no-untyped-def]
@@ -103,8 +111,8 @@ def _until(client: paho.Client, condition, timeout_s: float = 10.0) -> None:  # 
         client.loop(timeout=0.1)
 
 
-def test_a_device_writes_only_its_own_topics_and_the_consumer_reads_them(broker: tuple[int, Path]) -> None:
-    consumer, topics, _ = _client(broker, "wangge-consumer", "three")
+def test_a_device_writes_only_its_own_topics_and_the_consumer_reads_them(broker: Broker) -> None:
+    consumer, got, _ = _client(broker, "wangge-consumer", "three")
     subscribed: list[int] = []
     consumer.on_subscribe = lambda *_: subscribed.append(1)
     consumer.subscribe("wangge/v1/+/fix", qos=1)
@@ -115,12 +123,36 @@ def test_a_device_writes_only_its_own_topics_and_the_consumer_reads_them(broker:
     device.publish("wangge/v1/hs-2/fix", b"{}", qos=1)  # refused in silence: 3.1.1 has no negative PUBACK
     device.publish("wangge/v1/hs-1/fix", b"{}", qos=1)
     _until(device, lambda: len(published) == 2)
-    _until(consumer, lambda: bool(topics))
-    assert topics == ["wangge/v1/hs-1/fix"]
+    _until(consumer, lambda: bool(got))
+    assert [message.topic for message in got] == ["wangge/v1/hs-1/fix"]
     device.disconnect()
     consumer.disconnect()
 
 
-def test_a_wrong_password_is_refused(broker: tuple[int, Path]) -> None:
+def test_a_wrong_password_is_refused(broker: Broker) -> None:
     _, _, accepted = _client(broker, "hs-1", "two")
     assert accepted == [False]
+
+
+def test_what_is_in_flight_survives_a_kill_after_the_autosave(broker: Broker) -> None:
+    """A connected consumer that acknowledged nothing gets all 50 again from the broker that was killed."""
+    consumer, got, _ = _client(broker, "wangge-consumer", "three", clean_session=False, manual_ack=True)
+    subscribed: list[int] = []
+    consumer.on_subscribe = lambda *_: subscribed.append(1)
+    consumer.subscribe("wangge/v1/+/fix", qos=1)
+    _until(consumer, lambda: bool(subscribed))
+    device, _, _ = _client(broker, "hs-1", "one")
+    published: list[int] = []
+    device.on_publish = lambda *_: published.append(1)
+    for number in range(50):
+        device.publish("wangge/v1/hs-1/fix", b"%d" % number, qos=1)
+    _until(device, lambda: len(published) == 50)
+    _until(consumer, lambda: len(got) == 50)
+    saved_after = time.monotonic() + 2.5
+    _until(consumer, lambda: time.monotonic() > saved_after)
+    broker.stop(signal.SIGKILL)
+    broker.start()
+    consumer, again, _ = _client(broker, "wangge-consumer", "three", clean_session=False, manual_ack=True)
+    _until(consumer, lambda: len(again) == 50)
+    assert [message.payload for message in again] == [b"%d" % number for number in range(50)]
+    consumer.disconnect()
