@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -22,22 +23,26 @@ def program(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Outside the range of outgoing connections: while the broker is down, no client's own socket may take it."""
+    dice = random.SystemRandom()
+    while True:
+        port = dice.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Mosquitto:
     """One broker process with its folder. Saves every second: with `autosave_on_changes true` mosquitto 2.0.11 does not
-    save what is in flight to a connected client.
+    save what is in flight to a connected client. persistence False: a kill loses all that it has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, persistence: bool = True) -> None:
         self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="wangge-broker-"))
         self._folder.chmod(0o777)
         settings = [
-            f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence true",
+            f"listener {self.port} 127.0.0.1", "allow_anonymous true", f"persistence {str(persistence).lower()}",
             f"persistence_location {self._folder}/", "autosave_on_changes false", "autosave_interval 1",
             "max_inflight_messages 100", "max_queued_messages 100000", "log_type error",
         ]  # fmt: skip
