@@ -17,7 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from core.errors import DecodeError, StoreUnavailable
-from ingest.http_body import UnknownEncoding, body_time, bounded_chunks
+from ingest.http_body import TooLarge, UnknownEncoding, body_time, bounded_chunks
 from ingest.settings import HttpSettings
 
 _OVERHEAD: Final = 65_536
@@ -75,6 +75,8 @@ async def receive_attachment(request: Request, settings: HttpSettings, folder: P
         uploads = [value for value in form.values() if isinstance(value, UploadFile)]
         if len(uploads) != 1:
             raise DecodeError("expected one file in the multipart body")
+        if (uploads[0].size or 0) > settings.most_attachment_bytes:
+            raise TooLarge(f"the file is larger than {settings.most_attachment_bytes} bytes")
         return await asyncio.to_thread(_store, uploads[0], folder)
     except OSError as error:
         raise _no_room(error) from error

@@ -1,7 +1,6 @@
 """SIGKILL of the engine in the middle of a stream of facts: afterwards no event is missing and none is doubled."""
 
 import asyncio
-import os
 import random
 import sys
 import time
@@ -147,6 +146,5 @@ async def test_two_kills_lose_and_double_nothing(store: Store) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
-@pytest.mark.skipif("WANGGE_SOAK" not in os.environ, reason="`make soak` runs the full counts")
 async def test_twenty_kills(store: Store) -> None:
     await kill_and_compare(store, kills=20, rounds=300)

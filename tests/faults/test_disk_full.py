@@ -1,4 +1,4 @@
-"""The disk of the data folder is full: loudly refused, nothing is corrupted, and it goes on when there is room again."""
+"""The disk of the data folder is full: loudly refused, nothing is corrupted, it goes on when there is room again."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""SIGSTOP of the process that holds the engine's lease: another takes over, the first is fenced, nothing is done twice."""
+"""SIGSTOP of the process that holds the engine's lease: another takes over, the first is fenced, nothing is doubled."""
 
 import asyncio
 import time
