@@ -17,7 +17,8 @@ BEFORE, AFTER = timedelta(days=1), timedelta(days=2)
 """Shifts from a day back to two days ahead are told."""
 
 HANDSETS = """
-SELECT d.key, d.id, w.worker, g.code, g.polygon FROM devices d
+SELECT d.key, d.id, w.worker, g.code, g.polygon,
+       CASE WHEN p.fixed_at > %(now)s - interval '1 day' THEN jsonb_build_array(p.lon, p.lat) END FROM devices d
 JOIN LATERAL (SELECT worker FROM handset_workers WHERE handset = d.key AND valid_from <= %(now)s
               AND (valid_to IS NULL OR %(now)s < valid_to) LIMIT 1) w ON true
 JOIN LATERAL (SELECT grid FROM worker_grids WHERE worker = w.worker AND valid_from <= %(now)s
@@ -43,8 +44,8 @@ async def manifest(
 ) -> dict[str, object]:
     """Document of the first so many handsets and terminals (None: all, 0: none) that are in use now.
 
-    Those that were heard of within a minute come last, so that a second run of simulators takes idle ones. Handsets
-    without worker or grid, and terminals without a position, are left out.
+    Those that were heard of within a minute come last, so that a second run of simulators takes idle ones. A handset
+    starts where it was seen last. Handsets without worker or grid, and terminals without a position, are left out.
     """
     return {
         "handsets": await _handsets(connection, handsets, now, zone),
@@ -71,12 +72,13 @@ async def _handsets(
             "polygon": _outer_ring(polygon),
             "work_places": places.get(grid, []),
             "home": _home(places.get(grid, []), polygon),
+            "start": None if seen is None or None in seen else seen,
             "shift": [
                 [_instant(start), _instant(end)]
                 for start, end in (shifts[worker].shifts_between(since, until) if worker in shifts else [])
             ],
         }
-        for _, device_id, worker, grid, polygon in rows
+        for _, device_id, worker, grid, polygon, seen in rows
     ]
 
 

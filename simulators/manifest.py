@@ -25,7 +25,10 @@ class WorkPlace(msgspec.Struct, frozen=True):
 
 
 class Handset(msgspec.Struct, frozen=True):
-    """One handset. shift: [start, end) instants; empty means no plan (then TRK-02, -03, -07 are never injected)."""
+    """One handset. shift: [start, end) instants; empty means no plan (then TRK-02, -03, -07 are never injected).
+
+    start: where it was seen last, so that a new run goes on from there; None: anywhere on its round.
+    """
 
     id: str
     token: str
@@ -33,6 +36,7 @@ class Handset(msgspec.Struct, frozen=True):
     polygon: list[tuple[float, float]] = []
     work_places: list[WorkPlace] = []
     home: tuple[float, float] | None = None
+    start: tuple[float, float] | None = None
     shift: list[tuple[datetime, datetime]] = []
     worker: str | None = None
 

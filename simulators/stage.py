@@ -16,6 +16,7 @@ from simulators.noise import Noise
 
 DRAIN_PER_HOUR = 0.05
 CHARGE_PER_HOUR = 0.6
+STARTS_WITHIN_M = 100.0
 AWAY_FROM_WORK_M = 100.0
 """Beyond a work place's radius by this much a stay counts as away from it, whatever the GNSS error."""
 
@@ -41,6 +42,9 @@ class Stage:
             self.work_xy.append(np.array(own, dtype=np.float64).reshape(-1, 2))
             places[i], work[i] = patrol_places(ring, own, rng)
         self.motion = Motion(places, work, rng)
+        for i, handset in enumerate(handsets):
+            if handset.start is not None:
+                self._start(i, self.planes[i].xy(*handset.start))
         self.noise = Noise(n, rng)
         self.battery = rng.uniform(0.55, 1.0, n)
         self._charging = np.zeros(n, dtype=bool)
@@ -49,6 +53,11 @@ class Stage:
         self._lat0 = np.array([plane.lat0 for plane in self.planes])
         self._lon0 = np.array([plane.lon0 for plane in self.planes])
         self._per_lon = np.array([plane.metres_per_lon for plane in self.planes])
+
+    def _start(self, i: int, xy: tuple[float, float]) -> None:
+        """Handset i goes on from there; from far outside its grid (seen in the middle of an anomaly) it does not."""
+        if float(beyond_m(self.rings[i], np.array([xy]))[0]) <= STARTS_WITHIN_M:
+            self.motion.x[i], self.motion.y[i] = xy
 
     def advance(self, a: int, b: int, dt_s: float) -> tuple[Array, Array, Array]:
         """Move, disturb and drain the handsets [a:b) by dt_s; returns measured lat, lon, accuracy in metres."""

@@ -9,7 +9,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,7 +18,7 @@ from core.supervise import Part, Run
 from devices.demo_city import demo_city
 from devices.manifest import manifest
 from store.embedded.instance import write_private
-from store.pool import Connection, Store
+from store.pool import Store
 from wangge.demo_events import show_first
 
 if TYPE_CHECKING:
@@ -103,7 +103,6 @@ class Demo:
         zone = self._service.plan.settings.site.zone
         async with self._service.store.transaction() as connection:
             document = await manifest(connection, handsets=None, terminals=None, now=datetime.now(UTC), zone=zone)
-            await _begin_where_they_were(connection, document)
         await asyncio.to_thread(write_private, self._data / MANIFEST_NAME, json.dumps(document))
         self._devices_known.set()
         return self._data / MANIFEST_NAME
@@ -125,14 +124,3 @@ class Demo:
                         await child.wait()
                 except TimeoutError:
                     child.kill()
-
-
-async def _begin_where_they_were(connection: Connection, document: dict[str, Any]) -> None:
-    """Handsets that were seen before go on from there, as real ones do over a restart of the service."""
-    cursor = await connection.execute(
-        """SELECT d.id, p.lat, p.lon FROM presence p JOIN devices d ON d.key = p.device
-           WHERE p.lat IS NOT NULL AND p.fixed_at > now() - interval '1 day'"""
-    )
-    seen = {device: [lon, lat] for device, lat, lon in await cursor.fetchall()}
-    for handset in document["handsets"]:
-        handset["home"] = seen.get(handset["id"], handset["home"])

@@ -310,3 +310,21 @@ def test_change_of_shift_stops_only_what_needs_a_whole_shift() -> None:
     assert {"low_battery", "removed"} <= {row.kind for row in fleet.truth()}
     silent, _ = run(handsets, 1800, mix=AnomalyMix(1.0, frozenset({"silent"}), opening=("silent",)))
     assert all(row.began_at_ms >= START_MS + 50_000 for row in silent.truth())
+
+
+def test_a_handset_goes_on_where_it_was_seen() -> None:
+    handsets = city(10).handsets
+    lon, lat = handsets[0].polygon[0]
+    inside = [
+        msgspec.structs.replace(one, start=(one.polygon[0][0] + 1e-3, one.polygon[0][1] + 1e-3)) for one in handsets
+    ]
+    _, messages = run(inside, 60, dead_zones=False)
+    for handset in inside:
+        first = fixes_of(messages)[handset.id][0]
+        plane = plane_of(handset.polygon)
+        assert handset.start is not None
+        gap = np.hypot(*np.subtract(plane.xy(first["lon"], first["lat"]), plane.xy(*handset.start)))
+        assert gap < 100, "GNSS error and ten seconds of walking"
+    far = msgspec.structs.replace(handsets[0], start=(lon + 1.0, lat))
+    _, messages = run([far], 60, dead_zones=False)
+    assert outside(far, fixes_of(messages)[far.id]).max() < 100
