@@ -127,6 +127,7 @@ class Intake:
             self._loop = asyncio.get_running_loop()
         by_key, sort, have_room = self._registry().by_key, self._sorter.sort, self._lanes.have_room
         going: list[tuple[int, Piece]] = []
+        roomy: set[int] = set()
         taken = 0
         for message in messages:
             device = message.device
@@ -142,7 +143,7 @@ class Intake:
             pieces = sort(source, message.payload, Parcel(message, message.asks))
             if not pieces:
                 self._loop.call_soon(complete, (message,))
-            elif not have_room(pieces):
+            elif not have_room(pieces, roomy):
                 self._metrics.held_back.labels(via="mqtt").inc()
                 break
             going += pieces

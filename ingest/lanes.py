@@ -157,14 +157,22 @@ class Lanes:
 
     def place(self, pieces: Sequence[tuple[int, Piece]]) -> bool:
         """Puts the pieces of one parcel into their lanes, all or (no room in one of them) none."""
-        if not self.have_room(pieces):
+        if not self.have_room(pieces, set()):
             return False
         self.put(pieces)
         return True
 
-    def have_room(self, pieces: Iterable[tuple[int, Piece]]) -> bool:
-        """Whether all lanes of these pieces have room; the one that has none will call `on_room`."""
-        return all([self.channels[lane].has_room for lane, _ in pieces])  # noqa: C419 - a generator takes longer
+    def have_room(self, pieces: Iterable[tuple[int, Piece]], roomy: set[int]) -> bool:
+        """Whether all lanes of these pieces have room; the one that has none will call `on_room`.
+
+        roomy: lanes asked before in this read of a socket; they are not asked again.
+        """
+        for lane, _ in pieces:
+            if lane not in roomy:
+                if not self.channels[lane].has_room:
+                    return False
+                roomy.add(lane)
+        return True
 
     def put(self, pieces: Sequence[tuple[int, Piece]]) -> None:
         """Puts pieces into their lanes, one call of a channel for each lane (a lock and a wake-up)."""
