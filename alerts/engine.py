@@ -27,6 +27,7 @@ from core.errors import StoreUnavailable
 from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
 from core.supervise import Part
 from devices.registry import Registry
+from store.cursors import make_cursors
 from store.leases import Lease
 from store.pool import Store
 from store.ready import INGEST, ready_spans
@@ -100,7 +101,9 @@ class Engine:
         self._look_at_the_world()
         self._tails = {(f, int(lane)): Tail(self._store, NAME, f, lane) for lane in Lane for f in _FAMILIES}
         self._read_ms = dict.fromkeys(self._tails, 0)
-        async with self._store.connection() as connection:
+        async with self._store.transaction() as connection:
+            await self._lease.fence(connection)
+            await make_cursors(connection, NAME, _FAMILIES)
             await self.memory.load(connection, NAME)
             for tail in self._tails.values():
                 await tail.load(connection)

@@ -1,9 +1,12 @@
-"""What the readers of facts still need: the slowest cursor of each family, and cursors that are stuck."""
+"""What the readers of facts still need: their cursors, the slowest of each family, and those that are stuck."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from psycopg import AsyncConnection
+
+from core.lane import Lane
 
 Connection = AsyncConnection[Any]
 
@@ -18,6 +21,18 @@ class StuckCursor:
     seq: int
     waiting_since_ms: int
     """When the oldest batch that it has not handled was stored."""
+
+
+async def make_cursors(connection: Connection, reader: str, families: Iterable[str]) -> None:
+    """Makes the reader's cursors on every lane of these families that are not there yet, before all facts.
+
+    A reader calls it before it reads: from then on retention waits for it, also on lanes where nothing came so far.
+    """
+    await connection.execute(
+        "INSERT INTO cursors (reader, family, lane, seq) SELECT %s, family, lane, 0 "
+        "FROM unnest(%s::text[]) AS family, unnest(%s::smallint[]) AS lane ON CONFLICT DO NOTHING",
+        (reader, list(families), [int(lane) for lane in Lane]),
+    )
 
 
 async def stuck_cursors(connection: Connection, stored_before_ms: int) -> list[StuckCursor]:
@@ -47,17 +62,27 @@ async def oldest_unread_ms(connection: Connection, family: str) -> int | None:
     return None if row is None else row[0]
 
 
-async def drop_handled_batches(connection: Connection, family: str, lane: int, stored_before_ms: int, most: int) -> int:
-    """Deletes up to `most` batch rows that every reader of the lane has handled; returns how many.
+async def drop_handled_batches(
+    connection: Connection, family: str, lane: int, stored_before_ms: int, facts_before_ms: int, most: int
+) -> int:
+    """Deletes up to `most` batch rows that every reader of the lane has handled; returns how many. Index: batches_pkey.
 
-    Index: batches_pkey.
+    Batches of a lane that has no reader stay as long as their facts (back to `facts_before_ms`): one that comes with a
+    later version finds what was acknowledged before it.
     """
     done = await connection.execute(
         "DELETE FROM batches WHERE family = %(family)s AND lane = %(lane)s AND seq = ANY (ARRAY("
-        "SELECT eldest.seq FROM (SELECT seq, stored_at FROM batches WHERE family = %(family)s AND lane = %(lane)s "
-        "AND seq <= coalesce((SELECT min(seq) FROM cursors WHERE family = %(family)s AND lane = %(lane)s), "
-        "9223372036854775807) ORDER BY seq LIMIT %(most)s) AS eldest "
-        "WHERE eldest.stored_at < to_timestamp(%(before)s / 1000.0)))",
-        {"family": family, "lane": lane, "before": stored_before_ms, "most": most},
+        "SELECT eldest.seq FROM (SELECT min(seq) AS seq FROM cursors WHERE family = %(family)s AND lane = %(lane)s) "
+        "AS slowest CROSS JOIN LATERAL (SELECT b.seq, b.stored_at, b.greatest FROM batches b "
+        "WHERE b.family = %(family)s AND b.lane = %(lane)s AND b.seq <= coalesce(slowest.seq, 9223372036854775807) "
+        "ORDER BY b.seq LIMIT %(most)s) AS eldest WHERE eldest.stored_at < to_timestamp(%(before)s / 1000.0) "
+        "AND (slowest.seq IS NOT NULL OR eldest.greatest < to_timestamp(%(facts_before)s / 1000.0))))",
+        {
+            "family": family,
+            "lane": lane,
+            "before": stored_before_ms,
+            "facts_before": facts_before_ms,
+            "most": most,
+        },
     )
     return done.rowcount

@@ -7,6 +7,7 @@ the lease that is handed in. A reader that is stuck keeps its days; it is in the
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -102,11 +103,14 @@ class Retention:
     def _cut(self, setting: str, now_ms: int) -> datetime:
         return _time(now_ms - getattr(self._settings, setting) * DAY_MS)
 
+    def _facts_before_ms(self, family: str, now_ms: int) -> int:
+        return now_ms - (getattr(self._settings, FACT_DAYS[family]) + 1) * DAY_MS
+
     async def _drop_days(
         self, report: RetentionReport, family: str, table: str, now_ms: int, *, is_plain: bool
     ) -> None:
         """Drops days that ended over a day before the retention: admission refuses facts for them."""
-        before_ms = now_ms - (getattr(self._settings, FACT_DAYS[family]) + 1) * DAY_MS
+        before_ms = self._facts_before_ms(family, now_ms)
         async with self._store.connection() as connection:
             if is_plain:
                 names = await _partitions_before(connection, table, before_ms)
@@ -140,11 +144,16 @@ class Retention:
     async def _drop_batches(self, report: RetentionReport, now_ms: int) -> None:
         before_ms = now_ms - self._settings.batches_days * DAY_MS
         for family in FAMILIES:
+            facts_before_ms = self._facts_before_ms(family, now_ms)
             for lane in Lane:
-
-                async def drop(connection: Connection, family: str = family, lane: int = lane) -> int:
-                    return await drop_handled_batches(connection, family, lane, before_ms, ROWS_AT_ONCE)
-
+                drop = partial(
+                    drop_handled_batches,
+                    family=family,
+                    lane=lane,
+                    stored_before_ms=before_ms,
+                    facts_before_ms=facts_before_ms,
+                    most=ROWS_AT_ONCE,
+                )
                 await self._in_chunks(report, "batches", drop)
 
     async def _delete(self, report: RetentionReport, table: str, statement: str, cut: datetime) -> None:

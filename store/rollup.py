@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 
 from core.lane import FIX, POS, Lane
 from store import timescale
+from store.cursors import make_cursors
 from store.leases import Lease
 from store.pool import Store
 
@@ -62,12 +63,7 @@ class RollUp:
             if await timescale.flavour(connection) != "plain":
                 return False
             await self._lease.fence(connection)
-            for family in _ADD:
-                for lane in Lane:
-                    await connection.execute(
-                        "INSERT INTO cursors (reader, family, lane, seq) VALUES (%s, %s, %s, 0) ON CONFLICT DO NOTHING",
-                        (READER, family, int(lane)),
-                    )
+            await make_cursors(connection, READER, _ADD)
         return True
 
     async def catch_up(self) -> int:

@@ -98,7 +98,8 @@ CREATE TABLE security_facts_shape (
 );
 CREATE INDEX security_facts_shape_batch ON security_facts_shape (batch_id);
 
--- What devices say beyond measurements: answers to tasks, reports, state. Applied by alerts from its cursor.
+-- What devices say beyond measurements: answers to tasks, reports, state. Nothing reads the family yet; its batches stay
+-- as long as its rows, for the cursor of a reader to come.
 CREATE TABLE device_messages_shape (
     received_at timestamptz NOT NULL,
     digest      bigint NOT NULL,

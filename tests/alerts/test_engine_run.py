@@ -13,7 +13,7 @@ from alerts.rules.track.power import Power
 from alerts.settings import AlertsSettings, BudgetSettings, EngineSettings
 from core.fix import AlarmCode, StoredFix
 from core.health import Board
-from core.lane import Lane
+from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
 from core.supervise import Supervisor
 from store.event_queries import EventFilter, list_events
 from store.pool import Store
@@ -68,6 +68,15 @@ async def waiting_rows(store: Store, lane: Lane) -> int:
         row = await cursor.fetchone()
     assert row is not None
     return int(row[0])
+
+
+async def test_every_cursor_exists_from_the_start_so_that_retention_waits_for_it(store: Store) -> None:
+    city = make_city(1)
+    assert await Engine(store, lambda: city.registry, AlertsSettings(), zone=ZONE).start()
+    async with store.connection() as connection:
+        cursor = await connection.execute("SELECT family, lane, seq FROM cursors WHERE reader = 'alerts'")
+        found = {(family, lane): seq for family, lane, seq in await cursor.fetchall()}
+    assert found == {(family, int(lane)): 0 for family in (FIX, POS, REFUSAL, SECURITY) for lane in Lane}
 
 
 async def test_an_sos_overtakes_a_back_fill_backlog(store: Store) -> None:
