@@ -104,7 +104,8 @@ class Retention:
         return _time(now_ms - getattr(self._settings, setting) * DAY_MS)
 
     def _facts_before_ms(self, family: str, now_ms: int) -> int:
-        return now_ms - (getattr(self._settings, FACT_DAYS[family]) + 1) * DAY_MS
+        days: int = getattr(self._settings, FACT_DAYS[family])
+        return now_ms - (days + 1) * DAY_MS
 
     async def _drop_days(
         self, report: RetentionReport, family: str, table: str, now_ms: int, *, is_plain: bool
