@@ -68,6 +68,8 @@ class Engine:
         self._lease = self._new_lease()
         self._tails: dict[tuple[str, int], Tail] = {}
         self._read_ms: dict[tuple[str, int], int] = {}
+        self._stuck: set[str] = set()
+        """Keys of stuck cursors that have been said; a new engine says them once more, which changes nothing."""
         self.memory = Memory(World(registry(), city), settings.rules)
         self._live_at = self._tick_at = self._poll_at = self._slow_at = self._cursors_at = float("-inf")
 
@@ -253,9 +255,10 @@ class Engine:
         async with self._store.connection() as connection:
             stuck = await cursors.stuck_cursors(connection, self._settings.rules.dq_01.stuck_s)
             freed = await cursors.freed_cursors(connection, stuck, self._clock.now_ms())
-        outcome.take(place, [*stuck, *freed])
+        outcome.take(place, [*(finding for finding in stuck if finding.key not in self._stuck), *freed])
         if outcome.findings:
             await self._commit(outcome)
+        self._stuck = {finding.key for finding in stuck}
 
     # By hand
 

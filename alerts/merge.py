@@ -77,6 +77,8 @@ class Merger:
     ) -> bool:
         event = self._event(registry, subject, finding, now_ms)
         division = event.division[:6]
+        if await _exists(connection, event.key):
+            return False  # said again: it costs no budget twice
         if await self._budget.spend(connection, registry, finding.code, division, finding.at_ms):
             return await insert_event(connection, event, rule_name(finding.code))
         return await self._list(connection, event, division)
@@ -90,24 +92,27 @@ class Merger:
             "began_at_ms": event.began_at_ms,
         }
         day = self._budget.day_of(event.began_at_ms)
-        key = f"{event.code}:budget:{division}:{day}"
         who = rule_name(event.code)
-        if await list_in_event(connection, key, entry, who):
-            return True
         causes: dict[str, object] = {"rule_version": RULE_VERSION, "budget_spent": day, "merged": [entry]}
-        many = replace(
-            event,
-            id=ulid(event.began_at_ms, key),
-            key=key,
-            division=division,
-            grid=None,
-            subject=division,
-            subject_kind="division",
-            worker=None,
-            causes=causes,
-            evidence=(),
-        )
-        return await insert_event(connection, many, who)
+        for key in _with_successors(f"{event.code}:budget:{division}:{day}"):
+            if await list_in_event(connection, key, entry, who):
+                return True
+            if await _exists(connection, key):
+                continue
+            many = replace(
+                event,
+                id=ulid(event.began_at_ms, key),
+                key=key,
+                division=division,
+                grid=None,
+                subject=division,
+                subject_kind="division",
+                worker=None,
+                causes=causes,
+                evidence=(),
+            )
+            return await insert_event(connection, many, who)
+        return False
 
     async def _repeat(
         self,
@@ -121,8 +126,7 @@ class Merger:
         """Counts up the event or its newest successor; opens a successor where people have finished those."""
         who = rule_name(finding.code)
         causes = {**finding.causes, "rule_version": RULE_VERSION}
-        for number in range(_MOST_SUCCESSORS):
-            key = finding.key if not number else f"{finding.key}~{number}"
+        for key in _with_successors(finding.key):
             if await repeat_event(
                 connection, key, finding.at_ms, who, times=times, causes=causes, evidence=finding.evidence
             ):
@@ -130,7 +134,7 @@ class Merger:
             if await _exists(connection, key):
                 continue
             event = self._event(registry, subject, replace(finding, key=key), now_ms)
-            if number:
+            if key != finding.key:
                 return await insert_event(connection, event, who)
             return await self._list(connection, event, event.division[:6])  # the budget had merged its opening
         return False
@@ -185,6 +189,11 @@ def _gathered(found: Sequence[Found]) -> list[tuple[Found, int]]:
             places[finding.key] = len(gathered)
         gathered.append(((subject, finding), 1))
     return gathered
+
+
+def _with_successors(key: str) -> list[str]:
+    """The key of an event and of those that may follow it, once people have finished the one before."""
+    return [key, *(f"{key}~{number}" for number in range(1, _MOST_SUCCESSORS))]
 
 
 async def _exists(connection: Connection, key: str) -> bool:

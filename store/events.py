@@ -144,12 +144,16 @@ async def repeat_event(
 
 
 async def list_in_event(connection: Connection, key: str, entry: dict[str, object], who: str) -> bool:
-    """Adds one finding to an event that stands for many (`causes.merged`, at most CAUSES_LISTED). False: no such."""
+    """Adds one finding to an event that stands for many (`causes.merged`, at most CAUSES_LISTED).
+
+    False: no such open event.
+    """
     return await _change(
         connection,
         "count = count + 1, causes = CASE WHEN jsonb_array_length(causes -> 'merged') < %(most)s "
-        "THEN jsonb_set(causes, '{merged}', (causes -> 'merged') || %(entry)s) ELSE causes END WHERE key = %(key)s",
-        {"key": key, "most": CAUSES_LISTED, "entry": Jsonb([entry])},
+        "THEN jsonb_set(causes, '{merged}', (causes -> 'merged') || %(entry)s) ELSE causes END "
+        "WHERE key = %(key)s AND step <> ALL(%(final)s)",
+        {"key": key, "most": CAUSES_LISTED, "entry": Jsonb([entry]), "final": _FINAL},
         "repeated",
         who,
         entry,

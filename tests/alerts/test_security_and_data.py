@@ -77,7 +77,8 @@ async def test_refused_share_of_a_division(store: Store) -> None:
 
 
 async def test_a_stuck_cursor(store: Store) -> None:
-    async with room(store, make_city(1)) as r:
+    settings = AlertsSettings(budget=BudgetSettings(least=2))
+    async with room(store, make_city(1), settings) as r:
         await r.feed([r.fix(0)])
         with psycopg.connect(store.dsn, autocommit=True) as connection:
             connection.execute("INSERT INTO cursors (reader, family, lane, seq) VALUES ('patrol', 'fix', 1, 0)")
@@ -86,8 +87,12 @@ async def test_a_stuck_cursor(store: Store) -> None:
             await r.until(100)
             (event,) = await r.events("DQ-01")
             assert event.subject == "patrol/fix/1"
+            for minute in range(1, 4):
+                await r.until(100 + minute * 61)
+            assert [e.subject for e in await r.events("DQ-01")] == ["patrol/fix/1"]
+            assert connection.execute("SELECT found FROM rule_budgets").fetchall() == [(1,)]
             connection.execute("UPDATE cursors SET seq = 1000000 WHERE reader = 'patrol'")
-        await r.until(200)
+        await r.until(400)
         assert (await r.events("DQ-01"))[0].step == "self_ended"
 
 
@@ -102,3 +107,14 @@ async def test_the_budget_merges_what_is_beyond_and_spares_sos(store: Store) -> 
         assert [entry["subject"] for entry in merged.causes["merged"]] == [f"h{i}" for i in range(3, 10)]
         await r.feed([r.fix(10, i, alarm=int(AlarmCode.SOS)) for i in range(10)], Lane.URGENT)
         assert len(await r.events("TRK-01")) == 10
+
+
+async def test_what_is_beyond_the_budget_never_goes_into_an_event_that_people_finished(store: Store) -> None:
+    settings = AlertsSettings(budget=BudgetSettings(least=1))
+    async with room(store, make_city(30), settings) as r:
+        await r.feed([r.fix(0, i, flags=Flag.MOCK) for i in range(3)])
+        with psycopg.connect(store.dsn) as connection:
+            connection.execute("UPDATE grid_events SET step = 'archived' WHERE subject_kind = 'division'")
+        await r.feed([r.fix(10, i, flags=Flag.MOCK) for i in range(3, 6)])
+        merged = [e for e in await r.events("TRK-06") if e.subject_kind == "division"]
+        assert sorted((e.step, e.count) for e in merged) == [("archived", 2), ("reported", 3)]
