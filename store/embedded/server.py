@@ -297,7 +297,8 @@ def destroy(folder: Path) -> None:
         for unfinished in folder.glob(f".{DATA_NAME}.*"):
             remains.remove_unfinished(unfinished)
         for cluster in (folder / DATA_NAME, *folder.glob(f"{DATA_NAME}.old-*")):
-            remove_tree(cluster)
+            if version_of(cluster) is not None or (folder / PLACE_NAME).exists():
+                remove_tree(cluster)
         for outside in {home or folder, system_folder(folder)} - {folder}:
             remove_tree(outside)
         for name in (*credentials.FILE_NAMES, PLACE_NAME, LOG_NAME, f"{LOG_NAME}.1", RUN_NAME, LOCK_NAME):
