@@ -15,6 +15,7 @@ from store.embedded import EmbeddedPostgres, FolderLock
 from store.embedded.home import make_folder
 from store.migrate import migrate
 from store.pool import Store
+from store.session import conninfo
 from store.settings import StoreSettings
 from wangge.stores import configured_dsn, embedded
 
@@ -30,6 +31,8 @@ class StoreHouse:
     def __init__(self, settings: StoreSettings, data: Path | None) -> None:
         self._settings = settings
         self._given = configured_dsn(settings)
+        if self._given is not None:
+            conninfo(self._given)  # raises ConfigurationError before anything is started
         self._lock = FolderLock(data) if self._given and data is not None else None
         self._data = data
         self._turn = threading.Lock()

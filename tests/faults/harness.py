@@ -12,6 +12,7 @@ import random
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -75,10 +76,11 @@ class Device(NamedTuple):
 class Process:
     """One `wangge` process that serves HTTP and MQTT on fixed ports; may be started again after it has ended."""
 
-    def __init__(self, folder: Path, *options: str, **environment: str) -> None:
-        """folder: where its output goes."""
+    def __init__(self, folder: Path, *options: str, trust: ssl.SSLContext | None = None, **environment: str) -> None:
+        """folder: where its output goes. trust: for a service that speaks TLS."""
         self.http_port, self.mqtt_port = free_port(), free_port()
-        self.http = f"http://127.0.0.1:{self.http_port}"
+        self.http = f"{'https' if trust else 'http'}://127.0.0.1:{self.http_port}"
+        self.trust: ssl.SSLContext | bool = trust or True
         self.log = folder / f"{self.http_port}.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._command = [sys.executable, "-m", "wangge", *options, "--port", str(self.http_port)]
@@ -117,7 +119,7 @@ class Process:
         """Status and body of /readyz; status 0 while nobody answers. Fails when the process has ended."""
         self.check_alive()
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=5, verify=self.trust) as client:
                 answer = await client.get(f"{self.http}/readyz")
         except httpx.TransportError:
             return 0, {}
@@ -159,8 +161,8 @@ class Process:
 class Up(Process):
     """`wangge up` with its embedded PostgreSQL."""
 
-    def __init__(self, data: Path, **environment: str) -> None:
-        super().__init__(data.parent, "up", "--data", str(data), **environment)
+    def __init__(self, data: Path, trust: ssl.SSLContext | None = None, **environment: str) -> None:
+        super().__init__(data.parent, "up", "--data", str(data), trust=trust, **environment)
         self.data = data
 
     async def is_ready(self) -> bool:
@@ -243,7 +245,9 @@ async def known(service: Process, devices: list[Device]) -> None:
     """Waits until the service takes the credential of the last of these devices."""
     last = devices[-1]
     path = "/v1/fixes" if last.kind == "handset" else "/v1/pos"
-    async with httpx.AsyncClient(trust_env=False, base_url=service.http, headers=last.headers) as client:
+    async with httpx.AsyncClient(
+        trust_env=False, base_url=service.http, headers=last.headers, verify=service.trust
+    ) as client:
 
         async def is_known() -> bool:
             return (await client.post(path, content=b"[]")).status_code == 200
