@@ -139,6 +139,9 @@ async def test_receipts_wait_for_a_ledger_that_is_away() -> None:
 
 
 async def test_a_restarted_consumer_gets_what_was_not_acknowledged() -> None:
+    """mosquitto reads one packet a turn, and a new connection that takes the session over throws away what it has not
+    read of the old one: acknowledgements among it. So the test waits until the broker has read them.
+    """
     first, second = MemoryIntake(manual=True), MemoryIntake()
     async with Mosquitto() as broker:
         with connected(broker.port, "d1") as device:
@@ -147,7 +150,8 @@ async def test_a_restarted_consumer_gets_what_was_not_acknowledged() -> None:
                     device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
                 await until(lambda: len(first.waiting) == 30)
                 first.commit(first.waiting[:10])
-                await until(lambda: not consumer._client.want_write())
+                marker = consumer._client.publish("wangge/v1/d1/task", b"after the acknowledgements", qos=1)
+                await until(marker.is_published)
             for number in range(30, 40):
                 device.client.publish("wangge/v1/d1/fix", b'{"seq": %d}' % number, qos=1)
             async with consuming(broker, second):
