@@ -43,7 +43,8 @@ def validated(values: dict[str, object]) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        shown = "" if _is_secret_key(first["loc"]) else f" (it is {first['input']!r})"
+        hidden = _is_secret_key(first["loc"]) or not isinstance(first["input"], str | int | float)  # may hold a secret
+        shown = "" if hidden else f" (it is {first['input']!r})"
         raise ConfigurationError(f"Configuration key `{key}`: {_plain(first['msg'])}{shown}.", key=key) from None
 
 
@@ -145,7 +146,7 @@ def _plain_value(value: object) -> object:
 
 def _read(file: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigurationError(f"There is no configuration file {file}; name one that exists.") from None
     except OSError as error:

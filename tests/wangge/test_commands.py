@@ -1,13 +1,15 @@
 """The command line: help with an example everywhere, exit statuses, what goes where."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
-from tests.wangge.conftest import wangge
+from tests.wangge.conftest import ENVIRONMENT, wangge
 from wangge.cli import COMMANDS, root
 
 
@@ -52,6 +54,12 @@ def test_root_help_names_every_command() -> None:
         (("events", "list", "--since", "yesterday", "--data", "/nowhere"), 2),
         (("events", "list", "--data", "/nowhere"), 1),
         (("events", "list", "--url", "http://127.0.0.1:1"), 1),
+        (("events", "show", "../operators", "--url", "http://127.0.0.1:1"), 2),
+        (("up", "--port", "0", "--for", "1", "--data", "/dev/null"), 1),
+        (("up", "--port", "0", "--for", "1", "--data", "/proc/nope"), 1),
+        (("config", "reference", "--out", "/nowhere/x.md"), 1),
+        (("config", "check", "--config", "/"), 2),
+        (("devices", "import", "/nowhere.csv", "--data", "/dev/null"), 1),
         (("config", "check", "--config", "/nowhere.toml"), 2),
         (("tracks", "export", "--device", "x", "--from", "a", "--to", "b"), 2),
         (("bench", "nope"), 2),
@@ -91,3 +99,18 @@ def test_doctor_on_an_empty_folder(service_folder: Path) -> None:
         "ports",
         "files",
     }
+
+
+def test_a_terminal_without_chinese(service_folder: Path) -> None:
+    done = wangge("config", "show", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "\\u7f51\\u683c" in done.stdout
+
+
+def test_a_reader_that_goes_away() -> None:
+    command = [sys.executable, "-m", "wangge", "config", "reference"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT) as writing:
+        assert writing.stdout is not None
+        assert writing.stderr is not None
+        writing.stdout.close()
+        assert b"Traceback" not in writing.stderr.read()

@@ -77,3 +77,18 @@ def test_which_file_is_read(tmp_path: Path) -> None:
     assert configuration.file_for(None, tmp_path, {}) == beside
     assert configuration.file_for(None, tmp_path, {"WANGGE_CONFIG": "/x"}) == Path("/x")
     assert configuration.file_for(Path("/y"), tmp_path, {"WANGGE_CONFIG": "/x"}) == Path("/y")
+
+
+def test_no_secret_in_what_is_wrong(tmp_path: Path) -> None:
+    for text in (
+        "[store]\ndsn = 'postgresql://u:verysecret@h/db'\ndsn_file = 'x'\n",
+        "[store]\ndsn = ['verysecret']\n",
+        "[store]\nsettings = {work_mem = ['verysecret']}\n",
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            load(tmp_path, text)
+        assert "verysecret" not in str(caught.value)
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeff[http]\nport = 81\n").http.port == 81

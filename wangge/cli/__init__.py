@@ -11,6 +11,7 @@ itself, so that they work whether or not the service runs. `--url` is for the fi
 import importlib
 import os
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -81,6 +82,9 @@ def _root() -> None:
 def main() -> None:
     """Entry point of `wangge`."""
     configure_log(level="warning")  # `up` and `serve` set it up anew, as configured
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show 网格 is no reason to fail
     try:
         root()
     except ConfigurationError as error:
@@ -92,6 +96,8 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing more to say
         sys.exit(1)
+    except OSError as error:  # of a file or folder that was named; what a room can explain better, it has explained
+        _fail(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", 1)
 
 
 def _fail(sentence: str, status: int) -> None:

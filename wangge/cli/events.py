@@ -11,7 +11,15 @@ from wangge.cli.output import as_json, json_line, say, table
 
 app = commands("Grid events: list, show, watch, and the six steps.")
 
-EventId = Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event (ULID).")]
+
+def _ulid(text: str) -> str:
+    """An event's id; it becomes a part of a path, so nothing else may pass."""
+    if len(text) != 26 or not text.isascii() or not text.isalnum():
+        raise typer.BadParameter(f"{text!r} is no id of an event: 26 letters and digits, as `wangge events list` shows")
+    return text.upper()
+
+
+EventId = Annotated[str, typer.Argument(metavar="EVENT", help="Id of the event (ULID).", parser=_ulid)]
 Since = Annotated[str | None, typer.Option("--since", metavar="T", help="RFC 3339, or an age: 30s, 15m, 2h, 7d.")]
 Until = Annotated[str | None, typer.Option("--until", metavar="T", help="Before this instant; like --since.")]
 Codes = Annotated[list[str] | None, typer.Option("--code", metavar="CODE", help="Only this code; may be repeated.")]
