@@ -7,6 +7,7 @@ from html import escape
 from zoneinfo import ZoneInfo
 
 from console.pages.layout import page, section
+from console.pages.part_names import PART_NAMES
 from console.rights import Operator
 from core.event import CATALOGUE
 
@@ -25,6 +26,13 @@ _STEPS = {
     "merged": "已合并",
     "self_ended": "自行恢复",
 }
+_COLUMNS = (
+    ("事件", "event", ""),
+    ("对象", "subject", ""),
+    ("网格", "grid", "w"),
+    ("步骤", "step", ""),
+    ("发现时间", "detected", "n"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +113,17 @@ def _figures(status: Status) -> str:
             (f"{counts.events_today:,}", "24 小时事件", "events in 24 h"),
         ]
     words = {
-        "fix_messages_per_s": ("定位消息/秒", "fix messages a second"),
-        "pos_messages_per_s": ("终端消息/秒", "terminal messages a second"),
-        "rows_per_s": ("入库/秒", "rows a second"),
+        "fix_messages_per_s": ("定位消息/秒", "fix messages/s"),
+        "pos_messages_per_s": ("终端消息/秒", "terminal messages/s"),
+        "rows_per_s": ("入库/秒", "rows stored/s"),
         "waiting_rows": ("待入库", "rows waiting"),
     }
-    shown += [(f"{status.rates[key]:,.1f}", *word) for key, word in words.items() if key in status.rates]
+    for key, word in words.items():
+        if key in status.rates:
+            whole = status.rates[key] >= 100 or key == "waiting_rows"
+            shown.append((f"{status.rates[key]:,.{0 if whole else 1}f}", *word))
     figures = "".join(
-        f'<div><b>{number}</b>{escape(chinese)} <small lang="en">{escape(english)}</small></div>'
+        f'<div><b>{number}</b>{escape(chinese)}<small lang="en">{escape(english)}</small></div>'
         for number, chinese, english in shown
     )
     body = f'<div class="figures">{figures}</div>' if figures else "<p class=dim>数据库暂不可用 Store is away</p>"
@@ -122,45 +133,74 @@ def _figures(status: Status) -> str:
 def _events(status: Status) -> str:
     if status.events is None:
         by_severity = status.counts.open_events if status.counts else {}
+
+        def shade(severity: int) -> str:
+            return f"s{severity}" if by_severity.get(severity) else "dim"
+
         figures = "".join(
-            f'<div><b class="s{severity}">{mark} {by_severity.get(severity, 0):,}</b>{word}</div>'
+            f'<div><b class="{shade(severity)}">{mark} {by_severity.get(severity, 0):,}</b>{word}'
+            f'<small lang="en">severity {severity}</small></div>'
             for severity, (mark, word) in _SEVERITY.items()
         )
         hint = '<p class="dim">登录后可见详情 · <span lang="en">Sign in to see them</span></p>'
-        return section("未结事件", "Open events", f'<div class="figures">{figures}</div>{hint}')
+        return section("未结事件", "Open events", f'<div class="figures few">{figures}</div>{hint}')
     if not status.events:
         return section("最新事件", "Newest events", '<p class="dim">暂无事件 · <span lang="en">A quiet day</span></p>')
-    rows = "".join(_event_row(event, status.zone) for event in status.events)
-    head = "<tr><th>事件</th><th>对象</th><th>网格</th><th>步骤</th><th class=n>发现时间</th></tr>"
-    return section("最新事件", "Newest events", f"<table>{head}{rows}</table>")
+    today = status.now.astimezone(status.zone)
+    rows = "".join(_event_row(event, today) for event in status.events)
+    head = "".join(
+        f'<th class="{shade}">{chinese} <small class="w" lang="en">{english}</small></th>'
+        for chinese, english, shade in _COLUMNS
+    )
+    return section("最新事件", "Newest events", f"<table><tr>{head}</tr>{rows}</table>")
 
 
-def _event_row(event: EventLine, zone: ZoneInfo) -> str:
+def _event_row(event: EventLine, today: datetime) -> str:
+    """`today`: now, in the site's time zone; the date is shown of other days only."""
     code = CATALOGUE.get(event.code)
-    name = code.name if code else ""
+    name, english = (code.name, code.name_en) if code else ("", "")
+    at = event.detected_at.astimezone(today.tzinfo)
+    shown = f"{at:%H:%M:%S}" if at.date() == today.date() else f"{at:%m-%d %H:%M}"
+    step = _STEPS.get(event.step, event.step)
     mark, word = _SEVERITY.get(event.severity, ("·", ""))
     return (
         f'<tr><td><span class="s{event.severity}" title="{word}">{mark}</span> {escape(name)} '
-        f"<small>{escape(event.code)}</small></td><td>{escape(event.subject)}</td>"
-        f"<td><small>{escape(event.grid or '')}</small></td><td>{escape(_STEPS.get(event.step, event.step))}</td>"
-        f'<td class="n">{event.detected_at.astimezone(zone):%m-%d %H:%M:%S}</td></tr>'
+        f'<small class="id">{escape(event.code)}</small> <small class="w" lang="en">{escape(english)}</small></td>'
+        f'<td class="id">{escape(event.subject)}</td><td class="w"><small>{escape(event.grid or "")}</small></td>'
+        f'<td>{escape(step)} <small class="w" lang="en">{escape(event.step.replace("_", " "))}</small></td>'
+        f'<td class="n" title="{at.isoformat()}">{shown}</td></tr>'
     )
 
 
 def _parts(status: Status) -> str:
-    rows = []
+    """What does not work first, in colour and with the reason; the rest as names, in grey."""
+    bad, well = [], []
     for part in status.parts:
-        chinese, english, shade = _STATES.get(str(part["state"]), ("?", "?", ""))
-        rows.append(
-            f'<tr><td>{escape(str(part["part"]))}</td><td class="{shade}">{chinese} '
-            f'<small lang="en">{english}</small></td><td class="dim">{escape(str(part.get("why") or ""))}</td></tr>'
-        )
-    return section("组成部分", "Parts", f"<table>{''.join(rows)}</table>")
+        name = str(part["part"])
+        chinese, english = PART_NAMES.get(name, (name, ""))
+        label = f'{escape(chinese)}<small lang="en">{escape(english)}</small>'
+        state, english, shade = _STATES.get(str(part["state"]), ("?", "?", "s1"))
+        if shade:
+            why = escape(str(part.get("why") or ""))
+            told = f'<span class="{shade}">{state} <small lang="en">{english}</small></span>'
+            bad.append(f'<div class="bad">{told} {label}<br><small>{why} ({escape(name)})</small></div>')
+        else:
+            well.append(f'<div class="dim" title="{escape(name)}">{label}</div>')
+    if not bad:
+        summary = f'<p>{len(well)} 个部分全部正常 <small lang="en">all {len(well)} parts work</small></p>'
+    else:
+        summary = ""
+    body = f'{"".join(bad)}{summary}<p></p><div class="parts">{"".join(well)}</div>'
+    return section("组成部分", "Parts", body)
 
 
 def sign_in_page(title: str, fault: str | None = None) -> str:
     """The form for name and password."""
-    told = f'<p class="s1">{escape(fault)}</p>' if fault else ""
+    told = (
+        f'<p class="s1">没有登录成功：用户名或密码不对，或尝试过多。 <small lang="en">{escape(fault)}</small></p>'
+        if fault
+        else ""
+    )
     form = (
         '<form class="in" method="post" action="/sign-in">'
         '<label>用户名 Name<input name="name" autocomplete="username" required maxlength="64" autofocus></label>'
