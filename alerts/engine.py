@@ -236,14 +236,9 @@ class Engine:
             await self._judge_cursors()
 
     async def _look_around(self) -> None:
-        """Heartbeats of the collectors; what waits, for the metrics."""
+        """Heartbeats of the collectors; how many subjects there are, for the metrics."""
         async with self._store.connection() as connection:
             spans = await ready_spans(connection, INGEST, self._clock.now_ms() - _READY_BACK_MS)
-            for (family, lane), tail in self._tails.items():
-                lag = await tail.lag(connection) if self.wake.waiting(family, lane) else None
-                labels = (family, Lane(lane).name.lower())
-                metrics.LAG_ROWS.labels(*labels).set(lag.rows if lag else 0)
-                metrics.LAG_SECONDS.labels(*labels).set(lag.seconds if lag else 0.0)
         self.memory.world.ready = ReadyTime(spans)
         for kind in self.memory.sets:
             metrics.SUBJECTS.labels(kind).set(len(self.memory.of_kind(kind)))

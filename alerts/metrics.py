@@ -4,8 +4,6 @@ from prometheus_client import Counter, Gauge, Histogram
 
 FACTS = Counter("wangge_alerts_facts_total", "Facts evaluated by the rules.", ["family", "lane"])
 EVENTS = Counter("wangge_alerts_events_total", "Changes of grid events by rules.", ["code", "what"])
-LAG_SECONDS = Gauge("wangge_alerts_lag_seconds", "Age of the oldest fact that waits for the rules.", ["family", "lane"])
-LAG_ROWS = Gauge("wangge_alerts_lag_rows", "Facts that wait for the rules.", ["family", "lane"])
 RULE_FAILURES = Counter(
     "wangge_alerts_rule_failures_total", "Facts that a rule could not take because of an error in it.", ["code"]
 )

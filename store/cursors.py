@@ -23,6 +23,29 @@ class StuckCursor:
     """When the oldest batch that it has not handled was stored."""
 
 
+@dataclass(frozen=True, slots=True)
+class CursorLag:
+    """What waits behind a cursor. seconds: age of the oldest waiting batch by the store's clock, 0 when none waits."""
+
+    reader: str
+    family: str
+    lane: int
+    rows: int
+    seconds: float
+
+
+async def cursor_lags(connection: Connection) -> list[CursorLag]:
+    """Every cursor; counts at most 100,000 batches behind each. Index: batches_pkey."""
+    found = await connection.execute(
+        "SELECT c.reader, c.family, c.lane, greatest(0, behind.rows - c.part), "
+        "greatest(0, date_part('epoch', clock_timestamp() - behind.since)) FROM cursors c CROSS JOIN LATERAL "
+        "(SELECT coalesce(sum(rows), 0)::bigint AS rows, min(stored_at) AS since "
+        "FROM (SELECT b.rows, b.stored_at FROM batches b WHERE b.family = c.family AND b.lane = c.lane "
+        "AND b.seq > c.seq ORDER BY b.seq LIMIT 100000) AS waiting) AS behind ORDER BY 1, 2, 3"
+    )
+    return [CursorLag(*row) for row in await found.fetchall()]
+
+
 async def make_cursors(connection: Connection, reader: str, families: Iterable[str]) -> None:
     """Makes the reader's cursors on every lane of these families that are not there yet, before all facts.
 

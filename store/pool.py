@@ -42,6 +42,16 @@ class Notice:
     fresh: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Sessions of a pool: in use, idle, the most there may be, and tasks that wait for one."""
+
+    used: int
+    idle: int
+    most: int
+    wanted: int
+
+
 class Store:
     """A pool of sessions on one database. Open and close it in the same event loop; any task may use it."""
 
@@ -100,6 +110,12 @@ class Store:
             await connection.close()
         if pool is not None:
             await pool.close(timeout=5.0)
+
+    def sessions(self) -> Sessions:
+        """How the pool is used just now (listening sessions are not of the pool)."""
+        stats = {} if self._pool is None else self._pool.get_stats()
+        size, idle = stats.get("pool_size", 0), stats.get("pool_available", 0)
+        return Sessions(max(0, size - idle), idle, self._sizes[1], stats.get("requests_waiting", 0))
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -53,13 +53,6 @@ class Slice:
     """Whether more is known to wait behind."""
 
 
-class Lag(NamedTuple):
-    """What waits behind a cursor. seconds: age of the oldest waiting batch by the store's clock, 0 when none waits."""
-
-    rows: int
-    seconds: float
-
-
 class Tail:
     """One reader's tail of one family and lane. Not safe to share between tasks."""
 
@@ -165,18 +158,6 @@ class Tail:
         else:
             self._rest, self._rest_batch = [], None
         self.position = end
-
-    async def lag(self, connection: Connection) -> Lag:
-        """What waits behind the position (metrics, stuck cursors); counts at most 100,000 batches."""
-        cursor = await connection.execute(
-            "SELECT coalesce(sum(rows), 0)::bigint, "
-            "coalesce(date_part('epoch', clock_timestamp() - min(stored_at)), 0) FROM (SELECT rows, stored_at "
-            "FROM batches WHERE family = %s AND lane = %s AND seq > %s ORDER BY seq LIMIT 100000) AS waiting",
-            (self.family, self.lane, self.position.seq),
-        )
-        row = await cursor.fetchone()
-        assert row is not None
-        return Lag(max(0, row[0] - self.position.part), max(0.0, row[1]))
 
 
 def _take(batches: Sequence[Batch], most_rows: int) -> list[Batch]:

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 import alerts.metrics
 import console.metrics
+import store.metrics
 from alerts.settings import AlertsSettings
 from console.app import API
 from console.pages import routes as pages
@@ -70,6 +71,7 @@ def metrics() -> list[tuple[str, str, str, tuple[str, ...]]]:
     """(name, type, what it is, labels) of every metric of ours, by name."""
     assert alerts.metrics
     assert console.metrics
+    assert store.metrics
     own = CollectorRegistry()
     IngestMetrics(own)
     found: dict[str, tuple[str, str, str, tuple[str, ...]]] = {}

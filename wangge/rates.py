@@ -16,7 +16,8 @@ COUNTED: dict[str, tuple[str, dict[str, str]]] = {
     "refused_per_s": ("wangge_ingest_refused_total", {}),
 }
 """Figure → counter and the labels that it must have."""
-SHOWN: dict[str, str] = {"waiting_rows": "wangge_ingest_waiting_rows"}
+SHOWN: dict[str, str] = {"waiting_rows": "wangge_ingest_waiting_rows", "unread_rows": "wangge_store_cursor_lag_rows"}
+"""Figure → gauge. unread_rows: facts that a reader has yet to handle, of all readers."""
 
 
 class Rates:

@@ -27,6 +27,7 @@ from ingest.collector import Collector
 from ingest.http import device_routes
 from ingest.metrics import IngestMetrics
 from store.audit_seal import Sealer
+from store.metrics import StoreMetrics
 from store.pool import Store
 from store.ready import BEAT_S, INGEST, ReadyHeart
 from store.upkeep import Upkeep
@@ -174,6 +175,7 @@ class Service:
         """Starts every part of the roles; returns the names of those that hold facts not written yet."""
         settings, lanes = self.plan.settings, []
         tree.start("store", lambda part: self.house.keep(part, self.store))
+        tree.start("store.metrics", StoreMetrics(self.store, self.clock).run, needed=False)
         tree.start("registry", self._follow_registry)
         if self.collector is not None:
             for name, run in self.collector.parts().items():

@@ -131,19 +131,6 @@ async def test_a_second_reader_of_the_same_name_is_found_out(store: Store) -> No
             await two.advance(connection, *part.end)
 
 
-async def test_lag_counts_rows_and_age(store: Store) -> None:
-    with FactWriter(store.dsn) as writer:
-        writer.fixes([fix(1), fix(2)])
-    tail = Tail(store, "t", FIX, Lane.LIVE)
-    async with store.connection() as connection:
-        lag = await tail.lag(connection)
-        assert lag.rows == 2
-        assert 0 <= lag.seconds < 60
-    await read_all(store, tail)
-    async with store.connection() as connection:
-        assert await tail.lag(connection) == (0, 0.0)
-
-
 async def test_a_commit_wakes(store: Store) -> None:
     wake = Wake()
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
