@@ -1,7 +1,7 @@
 """The supervision tree: starts parts, restarts what fails, gives up where that is the rule, and tells the Board.
 
 A part is an async function that works until cancelled. The tree is a TaskGroup: leaving its block cancels every part
-and waits for it. Restart loops and `except Exception` live here and nowhere else.
+and waits for it. Restart loops, and taking note of whatever a part died of, live here and nowhere else.
 """
 
 import asyncio
