@@ -17,13 +17,13 @@ import pytest
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("WANGGE_")}
 
 
-def wangge(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def wangge(*arguments: str, within_s: float = 100, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "wangge", *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=within_s,
         env=ENVIRONMENT | environment,
     )
 
