@@ -70,7 +70,10 @@ def create_app(
     for router in device_routers:
         app.include_router(router)
     app.add_middleware(
-        Guards, limit=console.http.body_limit, larger={"/api/registry/import": console.http.import_limit}
+        Guards,
+        limit=console.http.body_limit,
+        larger={"/api/registry/import": console.http.import_limit},
+        wait_s=console.http.body_wait_s,
     )
     app.add_middleware(Measured)
     return app

@@ -45,12 +45,26 @@ class TooLarge(WanggeError):
     kind = "too_large"
 
 
+class TooSlow(WanggeError):
+    """The body of the request took too long (HTTP 408)."""
+
+    kind = "too_slow"
+
+
+class TooManyBodies(WanggeError):
+    """The bodies of all requests under way take too much room (HTTP 503)."""
+
+    kind = "busy"
+
+
 STATUS: dict[type[WanggeError], int] = {
     NotSignedIn: 401,
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
+    TooSlow: 408,
     TooLarge: 413,
+    TooManyBodies: 503,
     InvalidInput: 422,
     DecodeError: 400,
     TooMany: 429,
@@ -74,11 +88,12 @@ _SAID = {
     401: "Not signed in",
     403: "No right to this",
     404: "Nothing of that name in the caller's scope",
+    408: "The body took too long",
     409: "The present state does not allow it",
     413: "The body is too large",
     422: "Wrong input; the sentence names the field",
     429: "Must wait; see Retry-After",
-    503: "The store is away; see Retry-After",
+    503: "The store is away, or too much is under way; see Retry-After",
 }
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"description": said, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}} for status, said in _SAID.items()

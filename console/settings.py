@@ -22,8 +22,16 @@ class HttpSettings(BaseModel):
     import_limit: int = Field(
         default=64 << 20, ge=1024, description="Greatest file that the operators' API imports into the registry, bytes."
     )
+    body_wait_s: float = Field(
+        default=30.0, gt=0, description="A body that takes longer than so many seconds is given up (408)."
+    )
+    head_limit: int = Field(
+        default=64 << 10, ge=4096, description="Greatest request line with headers, bytes; 431 beyond."
+    )
     connections: int = Field(default=12_000, ge=10, description="Most connections open at once; beyond, 503.")
-    keep_alive_s: float = Field(default=30.0, gt=0, description="An idle connection is closed after so many seconds.")
+    keep_alive_s: float = Field(
+        default=30.0, gt=0, description="A connection without a whole request is closed after so many seconds."
+    )
 
 
 class ConsoleSettings(BaseModel):

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from console.settings import HttpSettings
 from core.errors import ConfigurationError
 from core.supervise import Part
+from wangge.http_protocol import bounded
 
 DRAIN_S = 4
 
@@ -36,7 +37,7 @@ class HttpServer:
         settings = self._settings
         config = uvicorn.Config(
             self._app,
-            http="httptools",
+            http=bounded(settings.head_limit, settings.keep_alive_s),
             ws="none",
             lifespan="off",
             log_config=None,
