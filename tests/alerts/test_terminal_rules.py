@@ -100,6 +100,20 @@ async def test_repeated_charge_unless_reversed(store: Store) -> None:
         assert event.causes["amount_fen"] == 5000
 
 
+async def test_a_reversal_takes_back_one_charge_not_every_pair(store: Store) -> None:
+    """Three charges and one reversal leave two: still one too many."""
+    async with room(store, make_city(1)) as r:
+        charges = [sale(r, n * 5, n, card_ref="tok_a") for n in range(3)]
+        await r.feed(charges)
+        await r.feed([sale(r, 12, 3, card_ref="tok_a", result=int(ResultCode.REVERSED))])
+        await r.until(200)
+        (event,) = await r.events("POS-06")
+        assert [link["seq"] for link in event.evidence] == [0, 1]
+        await r.feed([sale(r, 300, 4, card_ref="tok_a")])
+        await r.until(400)
+        assert [[link["seq"] for link in e.evidence] for e in await r.events("POS-06")] == [[0, 1], [1, 4]]
+
+
 async def test_missing_records_after_a_day(store: Store) -> None:
     async with room(store, make_city(2)) as r:
         for i in range(2):

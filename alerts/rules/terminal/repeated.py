@@ -33,7 +33,6 @@ class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at_ms: int
     digest: int
     seq: int
-    paired: bool = False
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -100,16 +99,16 @@ class Repeated(Rule[RepeatedState, StoredReading]):
         )
 
     def _reversed(self, state: RepeatedState, fact: StoredReading) -> RepeatedState:
-        """Takes a waiting pair of that charge away, and the charge with it."""
+        """Takes back one charge: the later one of the newest waiting pair, whose first stands alone again, else one."""
         what = _what(fact)
-        pairs = tuple(pair for pair in state.pairs if pair.what != what or not self._near(pair.second, fact))
-        charges = list(state.charges)
-        for charge in reversed(charges):
-            if charge.what == what and self._near(charge, fact):
-                charges.remove(charge)
-                break
         reversals = (*state.reversals, (what, fact.at_ms))[-_KEPT:]
-        return RepeatedState(tuple(charges), reversals, pairs)
+        pair = next((p for p in reversed(state.pairs) if p.what == what and self._near(p.second, fact)), None)
+        if pair is not None:
+            others = (c for c in state.charges if c not in (pair.first, pair.second))
+            charges = sorted((*others, pair.first), key=lambda c: c.at_ms)
+            return RepeatedState(tuple(charges), reversals, tuple(p for p in state.pairs if p is not pair))
+        gone = next((c for c in reversed(state.charges) if c.what == what and self._near(c, fact)), None)
+        return RepeatedState(tuple(c for c in state.charges if c is not gone), reversals, state.pairs)
 
     def _near(self, charge: Charge, fact: StoredReading) -> bool:
         return abs(charge.at_ms - fact.at_ms) <= self._within_ms
@@ -121,7 +120,7 @@ class Repeated(Rule[RepeatedState, StoredReading]):
                 kept = tuple(r for r in state.reversals if r is not reversal)
                 return RepeatedState(state.charges, kept, state.pairs)  # its reversal arrived before it
         new = Charge(what, fact.at_ms, fact.digest, fact.seq)
-        others = [c for c in state.charges if c.what == what and not c.paired and self._near(c, fact)]
+        others = [c for c in state.charges if c.what == what and self._near(c, fact)]
         pairs = state.pairs
         charges = list(state.charges)
         if others:
@@ -133,7 +132,6 @@ class Repeated(Rule[RepeatedState, StoredReading]):
             pair = Pair(what, first, second, due_ms, fact.amount_fen or 0, service, fact.boot, late)
             pairs = (*pairs, pair)[-_KEPT:]
             charges.remove(other)
-            new = Charge(what, fact.at_ms, fact.digest, fact.seq)
         charges.append(new)
         charges.sort(key=lambda c: c.at_ms)
         newest = charges[-1].at_ms
