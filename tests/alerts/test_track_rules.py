@@ -78,6 +78,18 @@ async def test_a_partly_filled_silence_stays_one(store: Store) -> None:
         assert "coverage_gap" not in event.causes
 
 
+async def test_two_silences_with_only_old_fixes_between_are_two(store: Store) -> None:
+    async with room(store, make_city(1)) as r:
+        await r.feed([r.fix(0)])
+        await r.until(1000)
+        await r.feed([r.fix(-500, received_s=1200)], Lane.BACKFILL)
+        await r.until(1200 + 1000)
+        first, second = await r.events("TRK-02")
+        assert (first.step, second.step) == ("self_ended", "reported")
+        assert first.ended_at_ms is not None
+        assert second.began_at_ms >= first.ended_at_ms
+
+
 async def test_our_own_absence_is_not_the_handsets(store: Store) -> None:
     """Down from second 60 to 3600: silence counts again from 2 min after the collector is back."""
     async with room(store, make_city(1)) as r:

@@ -104,7 +104,9 @@ class Silence(Rule[SilenceState, StoredFix]):
         if counted_ms < self._after_ms:
             later = now + max(1000, self._after_ms - counted_ms)
             return msgspec.structs.replace(state, check_ms=min(later, duty.until_ms)), NOTHING
-        return self._open(state, at, max(min(state.fixed_ms, state.seen_ms), duty.since_ms), duty.until_ms)
+        spoken_for_ms = 0 if state.gap is None else state.gap.ended_ms  # by the silence before, which old fixes ended
+        began_ms = max(min(state.fixed_ms, state.seen_ms), duty.since_ms, spoken_for_ms)
+        return self._open(state, at, began_ms, duty.until_ms)
 
     def _open(self, state: SilenceState, at: Context, began_ms: int, until_ms: int) -> tuple[SilenceState, Findings]:
         key = key_of(self.code, at.id, began_ms, state.digest)
