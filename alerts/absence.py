@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
-from alerts.evaluate import Outcome
+from alerts.evaluate import FAULTS, Outcome, note_fault
 from alerts.rule import AnyRule, Findings
 from alerts.rules import SubjectKind
 from alerts.rules.mass import Mass, MassOf, MassState, SilentTogether
@@ -18,6 +18,8 @@ from alerts.subjects import Subject
 
 ACTIVE_BEFORE_MS = 10 * 60_000
 """A device counts as active before a silence when its last contact is not older than this before it."""
+AFTER_FAULT_MS = 60_000
+"""A subject of which a rule could not look at the clock is looked at again so much later."""
 
 
 class AbsenceRule(Protocol):
@@ -54,25 +56,31 @@ def tick(memory: Memory, most: int, outcome: Outcome) -> int:
     """Lets rules look at up to `most` subjects that are due; returns how many were."""
     due = memory.pop_due(memory.world.now_ms, most)
     silent: list[Silent] = []
+    not_before: dict[str, int] = {}
     for subject in due:
-        if not subject.in_service:
-            continue
-        _tick_subject(memory, subject, outcome, silent)
+        if subject.in_service and not _tick_subject(memory, subject, outcome, silent):
+            not_before[subject.name] = memory.world.now_ms + AFTER_FAULT_MS
     _judge_together(memory, silent, outcome)
     for subject in due:
         if subject.in_service:
-            memory.schedule(subject)
+            memory.schedule(subject, not_before.get(subject.name, 0))
     return len(due)
 
 
-def _tick_subject(memory: Memory, subject: Subject, outcome: Outcome, silent: list[Silent]) -> None:
-    rules, now = memory.sets[subject.kind], memory.world.now_ms
+def _tick_subject(memory: Memory, subject: Subject, outcome: Outcome, silent: list[Silent]) -> bool:
+    """False: a mistake in a rule; the others have looked."""
+    rules, now, is_well = memory.sets[subject.kind], memory.world.now_ms, True
     for index, rule in rules.timed:
         old = subject.states[index]
         due = rule.due_ms(old)
         if due is None or due > now:
             continue
-        new, findings = rule.tick(old, subject)
+        try:
+            new, findings = rule.tick(old, subject)
+        except FAULTS as error:
+            note_fault(rules.lines[index].code, error)
+            is_well = False
+            continue
         if rules.lines[index].absence and any(finding.kind == "open" for finding in findings):
             absence = cast("AbsenceRule", rule)
             silent.append(Silent(subject, index, absence, cast("msgspec.Struct", old), new, findings))
@@ -81,6 +89,7 @@ def _tick_subject(memory: Memory, subject: Subject, outcome: Outcome, silent: li
             subject.states[index] = new
             outcome.changed[subject.name] = subject
         outcome.take(subject, findings)
+    return is_well
 
 
 def _judge_together(memory: Memory, silent: list[Silent], outcome: Outcome) -> None:

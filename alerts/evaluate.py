@@ -124,9 +124,14 @@ def _tally(memory: Memory, division: str, tally: Tally, outcome: Outcome) -> Non
 
 def _run(memory: Memory, subject: Subject, lane: Lane, fact: object, outcome: Outcome) -> None:
     """All rules of the subject's kind on one fact."""
-    for index, step in memory.sets[subject.kind].steps[lane]:
+    rules = memory.sets[subject.kind]
+    for index, step in rules.steps[lane]:
         old = subject.states[index]
-        new, findings = step(old, fact, subject)
+        try:
+            new, findings = step(old, fact, subject)
+        except FAULTS as error:
+            note_fault(rules.lines[index].code, error)
+            continue
         if new is not old:
             subject.states[index] = new
             outcome.changed[subject.name] = subject
@@ -156,7 +161,11 @@ async def _security(memory: Memory, facts: Sequence[StoredSecurityFact], outcome
         reported = False
         for name in subjects_of(fact, record.id if record else None):
             subject = memory.other("sender", name)
-            state, findings = rule.step(subject.states[0], fact, subject)  # type: ignore[arg-type]
+            try:
+                state, findings = rule.step(subject.states[0], fact, subject)  # type: ignore[arg-type]
+            except FAULTS as error:
+                note_fault(rule.code, error)
+                continue
             if not (reported and findings):
                 subject.states[0] = state
                 outcome.take(subject, findings)

@@ -104,9 +104,10 @@ class Memory:
         """Drops a sender; its row goes with the next save."""
         self.others.pop(subject.name, None)
 
-    def schedule(self, subject: Subject) -> None:
+    def schedule(self, subject: Subject, not_before_ms: int = 0) -> None:
         """Puts the subject on the schedule for when its rules want to look at the clock, unless it is on earlier."""
         due = self.sets[subject.kind].due_ms(subject.states)
+        due = max(due, not_before_ms) if due else 0
         if due and (not subject.due_ms or due < subject.due_ms):
             subject.due_ms = due
             heapq.heappush(self._schedule, (due, subject.name))

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from alerts.engine import Engine
 from alerts.rules.track.power import Power
+from alerts.rules.track.silence import Silence
 from alerts.settings import AlertsSettings, BudgetSettings, EngineSettings
 from core.fix import AlarmCode, StoredFix
 from core.health import Board
@@ -17,6 +18,7 @@ from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
 from core.supervise import Supervisor
 from store.event_queries import EventFilter, list_events
 from store.pool import Store
+from tests.alerts.room import room
 from tests.support.city import ZONE, make_city
 from tests.support.facts import FactWriter
 
@@ -77,6 +79,23 @@ async def test_every_cursor_exists_from_the_start_so_that_retention_waits_for_it
         cursor = await connection.execute("SELECT family, lane, seq FROM cursors WHERE reader = 'alerts'")
         found = {(family, lane): seq for family, lane, seq in await cursor.fetchall()}
     assert found == {(family, int(lane)): 0 for family in (FIX, POS, REFUSAL, SECURITY) for lane in Lane}
+
+
+async def test_a_mistake_in_a_rule_that_looks_at_the_clock_stops_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(Silence, "tick", broken)
+    async with room(store, make_city(2)) as r:
+        await r.feed([r.fix(0, 0), r.fix(0, 1)])
+        await r.feed([r.record(0, 1, 0)])
+        for at_s in (1000, 1001, 1100):
+            await r.until(at_s)
+        assert [e.code for e in await r.events()] == ["POS-01"]
+        await r.feed([r.fix(1200, alarm=int(AlarmCode.SOS))], Lane.URGENT)
+        assert len(await r.events("TRK-01")) == 1
 
 
 async def test_an_sos_overtakes_a_back_fill_backlog(store: Store) -> None:
