@@ -4,7 +4,9 @@ Time is the world's `now_ms`: all live facts up to it have been read, so that a 
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -98,7 +100,7 @@ def _judge_together(memory: Memory, silent: list[Silent], outcome: Outcome) -> N
     for one in sorted(silent, key=lambda s: (s.contact_ms, s.subject.key or 0)):
         groups.setdefault((one.subject.division, one.subject.kind), []).append(one)
     for (division, kind), group in groups.items():
-        contacts = _contacts(memory, division, kind, group[0])
+        contacts = cache(partial(_contacts, memory, division, kind, group[0]))  # a walk over all: only where needed
         for one in group:
             is_mass = _is_mass(memory, division, one, contacts, outcome)
             one.subject.states[one.index] = one.rule.hush(one.before, True) if is_mass else one.after
@@ -134,7 +136,7 @@ def _fell_silent_on_duty(subject: Subject, contact_ms: int) -> bool:
     return duty.on and duty.planned and contact_ms >= duty.since_ms
 
 
-def _is_mass(memory: Memory, division: str, one: Silent, contacts: list[int], outcome: Outcome) -> bool:
+def _is_mass(memory: Memory, division: str, one: Silent, contacts: Callable[[], list[int]], outcome: Outcome) -> bool:
     """Whether this device is part of a mass silence, which is opened or grown then."""
     contact = one.contact_ms
     if not _fell_silent_on_duty(one.subject, contact):
@@ -144,8 +146,9 @@ def _is_mass(memory: Memory, division: str, one: Silent, contacts: list[int], ou
     state = cast("MassState", place.states[index])
     mass = rule.of(state, one.subject.kind)
     if mass is None:
-        together = bisect_right(contacts, contact + rule.within_ms) - bisect_left(contacts, contact - rule.within_ms)
-        active = len(contacts) - bisect_left(contacts, contact - ACTIVE_BEFORE_MS)
+        known = contacts()
+        together = bisect_right(known, contact + rule.within_ms) - bisect_left(known, contact - rule.within_ms)
+        active = len(known) - bisect_left(known, contact - ACTIVE_BEFORE_MS)
         fact = SilentTogether(one.subject.kind, contact, one.subject.key or 0, together, active)
         state, findings = rule.step(state, fact, place)
         outcome.take(place, findings)
