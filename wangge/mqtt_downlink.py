@@ -86,15 +86,20 @@ class DownlinkSender:
 
 
 async def broadcast(store: Store, listener: Listener, operators: MqttOperators) -> None:
-    """Grid events as CloudEvents 1.0 to subscribed operators, from now on, for ever."""
-    async with store.connection() as connection:
-        seq = await newest_change(connection)
+    """Grid events as CloudEvents 1.0 to subscribed operators, from now on, for ever; waits while the store is away."""
+    seq: int | None = None
     async for _notice in store.listen(EVENTS_CHANNEL):
         more = True
         while more:
-            async with store.connection() as connection:
-                changes = await changes_since(connection, seq, AT_ONCE)
-                found = await events_by_id(connection, list({change.event_id for change in changes}))
+            try:
+                async with store.connection() as connection:
+                    if seq is None:
+                        seq = await newest_change(connection)
+                    changes = await changes_since(connection, seq, AT_ONCE)
+                    found = await events_by_id(connection, list({change.event_id for change in changes}))
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
+                continue
             events = {event.id: event for event in found}
             for change in changes:
                 event = events[change.event_id]

@@ -30,6 +30,7 @@ class Gate:
     def __init__(self, listener: "Listener") -> None:
         self._listener = listener
         self._unnamed = 0
+        self._without_store = False
 
     def judge(self, connection: Connection, connect: Connect) -> None:
         """Answers a CONNECT, now or from a task of the listener."""
@@ -58,9 +59,12 @@ class Gate:
                 if not connect.clean:
                     record = await self._listener.store.load(device.key, connect.client_id)
         except (StoreUnavailable, TimeoutError) as error:
-            log.warning("mqtt.connect_without_store", peer=connection.peer, error=str(error))
+            if not self._without_store:
+                self._without_store = True
+                log.warning("mqtt.connect_without_store", peer=connection.peer, error=str(error) or "it took too long")
             self._refuse(connection, Refusal(3, "the store cannot be reached"))
             return
+        self._without_store = False
         if connection.session.phase is Phase.JOINING:
             self._open(connection, connect, device, record)
 

@@ -154,8 +154,11 @@ class Listener:
             connection.close(Reason.DRAINING)
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Runs rare slow work in the listener's own task group."""
-        self._tasks.create_task(work)
+        """Runs rare slow work in the listener's own task group; none any more when the listener is ending."""
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError:  # the group is shutting down: every connection is about to be closed
+            work.close()
 
     def sweep(self) -> None:
         """Every second: closes what is silent too long or will not close, forgets idle devices. ~2 ms for 10,000."""

@@ -19,7 +19,7 @@ MOST_GROWTH_BYTES = 200 << 20
 MOST_AFTER_S = 30.0
 SHORT = {"WANGGE_INGEST__HTTP__COMMIT_WAIT_S": "1"}
 soak = [pytest.mark.soak, pytest.mark.timeout(600)]
-seconds = pytest.mark.parametrize("seconds", [8.0, pytest.param(60.0, marks=soak)])
+seconds = pytest.mark.parametrize("seconds", [6.0, pytest.param(60.0, marks=soak)])
 
 
 def loads_on(service: Process, dsn: str) -> tuple[list[Load], httpx.AsyncClient]:
@@ -77,6 +77,7 @@ async def checked(service: Process, dsn: Callable[[], str]) -> AsyncIterator[tup
                 await load.progress(MOST_AFTER_S)
             await service.ready(MOST_AFTER_S)
             print(f"back after {time.monotonic() - began:.1f} s")
+            assert loads[0].sender.tally.connects == len(loads[0].devices), "MQTT connections did not outlive it"
     check_exactly_once(dsn(), *loads)
     await check_events(dsn(), *loads)
 
@@ -90,7 +91,9 @@ async def test_postgresql_stopped(service_folder: Path, seconds: float) -> None:
 
 
 @seconds
-@pytest.mark.parametrize("fault", [BreakableProxy.go_silent, BreakableProxy.refuse])
+@pytest.mark.parametrize(
+    "fault", [BreakableProxy.go_silent, pytest.param(BreakableProxy.refuse, marks=pytest.mark.soak)]
+)
 async def test_network_to_the_store_broken(
     migrated_dsn: str, tmp_path: Path, seconds: float, fault: Callable[[BreakableProxy], None]
 ) -> None:
