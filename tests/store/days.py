@@ -1,24 +1,13 @@
-"""A writer of facts whose days are made as the service makes them, on either flavour."""
-
-from collections.abc import Iterable
+"""Facts of some days ago, for tests of what ages: retention, roll-ups, upkeep."""
 
 from core.fix import StoredFix
 from core.reading import KindCode, ResultCode, StoredReading
 from store.leases import Lease
-from store.partitions import DAY_MS, day_of, ensure_days, is_plain
+from store.partitions import DAY_MS
 from store.pool import Store
-from tests.support.facts import FactWriter
 
 NOW_MS = 1_795_527_045_000
 HOUR_MS = 3_600_000
-
-
-class DayWriter(FactWriter):
-    """FactWriter on real day partitions, or on the chunks of TimescaleDB."""
-
-    def _days_of(self, table: str, times: Iterable[int]) -> None:
-        if is_plain(self.connection):
-            ensure_days(self.connection, table, {day_of(at_ms) for at_ms in times})
 
 
 def days_ago(days: float) -> int:

@@ -10,7 +10,8 @@ from core.lane import FIX, Lane
 from store.cursors import make_cursors
 from store.metrics import StoreMetrics
 from store.pool import Store
-from tests.store.days import DayWriter, days_ago, fix
+from tests.store.days import days_ago, fix
+from tests.support.facts import FactWriter
 
 
 def lag(reader: str, lane: str = "live") -> tuple[float | None, float | None]:
@@ -28,7 +29,7 @@ async def test_every_cursor_shows_what_waits_behind_it(store: Store) -> None:
             await make_cursors(connection, reader, [FIX])
     await metrics.sample()
     assert lag("alerts") == lag("rollup") == (0, 0)
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         for n in range(3):
             writer.fixes([fix(days_ago(1) + n * 10 + k) for k in range(5)], Lane.LIVE)
         writer.connection.execute("UPDATE batches SET stored_at = stored_at - interval '40 s'")

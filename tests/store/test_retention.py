@@ -9,8 +9,8 @@ from store import retention
 from store.pool import Store
 from store.retention import Retention, RetentionReport
 from store.settings import RetentionSettings
-from tests.store.days import NOW_MS, DayWriter, days_ago, fix, held_lease, rows
-from tests.support.facts import instant
+from tests.store.days import NOW_MS, days_ago, fix, held_lease, rows
+from tests.support.facts import FactWriter, instant
 
 FIX_DAYS = (
     "SELECT DISTINCT ((date_part('epoch', fixed_at) * 1000)::bigint - 1795527045000) / 86400000 FROM fixes ORDER BY 1"
@@ -43,7 +43,7 @@ def age_batches(dsn: str, days: float) -> list[int]:
 
 
 async def test_whole_days_past_the_retention_go(either_store: Store) -> None:
-    with DayWriter(either_store.dsn) as writer:
+    with FactWriter(either_store.dsn) as writer:
         for days in (200, 182, 180, 1):  # 180: admission may still take facts of that day
             writer.fixes([fix(days_ago(days))])
     report = await run(either_store)
@@ -55,7 +55,7 @@ async def test_whole_days_past_the_retention_go(either_store: Store) -> None:
 
 async def test_days_that_a_reader_has_yet_to_handle_stay(either_store: Store) -> None:
     dsn = either_store.dsn
-    with DayWriter(dsn) as writer:
+    with FactWriter(dsn) as writer:
         for days in (300, 250, 200):
             writer.fixes([fix(days_ago(days))], Lane.BACKFILL)
     seqs = age_batches(dsn, 3)
@@ -75,7 +75,7 @@ async def test_days_that_a_reader_has_yet_to_handle_stay(either_store: Store) ->
 
 
 async def test_batches_go_when_every_reader_is_past_them(store: Store) -> None:
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         for n in range(6):
             writer.fixes([fix(days_ago(1) + n)], Lane.LIVE)
         writer.fixes([fix(days_ago(1) + 99)], Lane.URGENT)
@@ -91,7 +91,7 @@ async def test_batches_go_when_every_reader_is_past_them(store: Store) -> None:
 
 async def test_large_amounts_go_in_small_transactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "ROWS_AT_ONCE", 3)
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         for n in range(10):
             writer.fixes([fix(days_ago(1) + n)])
     set_cursor(store.dsn, "rules", Lane.LIVE, age_batches(store.dsn, 3)[-1])
@@ -100,7 +100,7 @@ async def test_large_amounts_go_in_small_transactions(store: Store, monkeypatch:
 
 async def test_batches_that_nobody_reads_yet_stay_as_long_as_their_facts(store: Store) -> None:
     """A reader of a later version must find what was acknowledged before it came."""
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         for days in (182, 179, 3):
             writer.fixes([fix(days_ago(days))], Lane.BACKFILL)
     age_batches(store.dsn, 3)
@@ -110,7 +110,7 @@ async def test_batches_that_nobody_reads_yet_stay_as_long_as_their_facts(store: 
 
 
 async def test_a_busy_table_is_left_for_the_next_run(store: Store) -> None:
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         writer.fixes([fix(days_ago(300))])
         with writer.open_batch():
             writer.put_fixes([fix(days_ago(1))], Lane.LIVE)
@@ -120,7 +120,7 @@ async def test_a_busy_table_is_left_for_the_next_run(store: Store) -> None:
 
 
 async def test_a_lost_lease_drops_nothing(store: Store) -> None:
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         writer.fixes([fix(days_ago(300))])
     lease = await held_lease(store, "old")
     with psycopg.connect(store.dsn) as connection:

@@ -10,7 +10,8 @@ from core.reading import ResultCode
 from store import rollup
 from store.pool import Store
 from store.rollup import RollUp
-from tests.store.days import HOUR_MS, DayWriter, days_ago, fix, held_lease, rows, transaction
+from tests.store.days import HOUR_MS, days_ago, fix, held_lease, rows, transaction
+from tests.support.facts import FactWriter
 
 FIXES = (
     "SELECT device, (date_part('epoch', hour) * 1000)::bigint, fixes, least_battery FROM fixes_per_hour ORDER BY 1, 2"
@@ -23,7 +24,7 @@ TRANSACTIONS = "SELECT device, transactions, approved, declined, amount_fen FROM
 
 async def test_both_flavours_show_the_same_figures(either_store: Store) -> None:
     start = days_ago(1) // HOUR_MS * HOUR_MS
-    with DayWriter(either_store.dsn) as writer:
+    with FactWriter(either_store.dsn) as writer:
         writer.fixes([fix(start, battery=0.5), fix(start + 1000, battery=0.25), fix(start + HOUR_MS, battery=None)])
         writer.fixes([fix(start + 2000, device=2)], Lane.BACKFILL)
         writer.readings(
@@ -52,7 +53,7 @@ async def test_batches_are_added_up_exactly_once_however_the_job_is_stopped(
     rng = random.Random(5)
     job = RollUp(store, await held_lease(store))
     assert await job.start()
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         for n in range(40):
             at_ms = days_ago(rng.uniform(0.1, 4))
             writer.fixes(
@@ -75,7 +76,7 @@ async def test_chunks_are_bounded_in_rows_but_a_large_batch_goes_whole(
     monkeypatch.setattr(rollup, "ROWS_AT_ONCE", 10)
     job = RollUp(store, await held_lease(store))
     await job.start()
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         for n, size in enumerate((4, 4, 4, 50, 1)):
             writer.fixes([fix(days_ago(1) + k, digest=n * 100 + k) for k in range(size)])
     assert [await job._step("fix", Lane.LIVE) for _ in range(4)] == [3, 1, 1, 0]
@@ -85,7 +86,7 @@ async def test_a_lost_lease_writes_nothing(store: Store) -> None:
     lease = await held_lease(store, "old")
     job = RollUp(store, lease)
     await job.start()
-    with DayWriter(store.dsn) as writer:
+    with FactWriter(store.dsn) as writer:
         writer.fixes([fix(days_ago(1))])
         writer.connection.execute("UPDATE leases SET holder = 'new', epoch = epoch + 1")
     with pytest.raises(LeaseLost):

@@ -11,8 +11,8 @@ from store.session import connect
 from store.settings import RetentionSettings
 from store.tail import Tail
 from tests.store.catalogue import catalogue
-from tests.store.days import HOUR_MS, DayWriter, days_ago, fix, rows
-from tests.support.facts import instant
+from tests.store.days import HOUR_MS, days_ago, fix, rows
+from tests.support.facts import FactWriter, instant
 
 NUMBERS = sorted({m.number for m in read_folder()})
 
@@ -48,7 +48,7 @@ def test_columns_and_views_are_the_same_in_both_flavours(timescale_dsn: str, mig
 
 
 async def test_late_rows_reach_chunks_in_the_columnstore_once(timescale_dsn: str) -> None:
-    with DayWriter(timescale_dsn) as writer:
+    with FactWriter(timescale_dsn) as writer:
         writer.fixes([fix(days_ago(20) + n * 1000) for n in range(500)])
         compressed = writer.connection.execute(
             "SELECT compress_chunk(c)::text FROM show_chunks('fixes') AS c"
@@ -69,7 +69,7 @@ async def test_late_rows_reach_chunks_in_the_columnstore_once(timescale_dsn: str
 async def test_the_tail_reads_hypertables_compressed_or_not_in_commit_order(timescale_dsn: str) -> None:
     async with Store(timescale_dsn) as store:
         tail = Tail(store, "t", FIX, Lane.LIVE)
-        with DayWriter(timescale_dsn) as writer:
+        with FactWriter(timescale_dsn) as writer:
             writer.fixes([fix(days_ago(20) + n, digest=n) for n in range(3)])
             writer.fixes([fix(days_ago(1), digest=7), fix(days_ago(20) + 9, digest=9)])
             writer.connection.execute("SELECT compress_chunk(c) FROM show_chunks('fixes') AS c")
@@ -102,7 +102,7 @@ async def test_aggregates_survive_dropped_chunks_and_take_late_rows(timescale_ds
 
     window = ("2026-06-01Z", "2026-11-24Z")
     async with Store(timescale_dsn) as store:
-        with DayWriter(timescale_dsn) as writer:
+        with FactWriter(timescale_dsn) as writer:
             writer.fixes([fix(start), fix(start + 1)])
             refresh(writer.connection)
             writer.fixes([fix(start + 2)])

@@ -14,7 +14,8 @@ from store.pool import Store
 from store.retention import RetentionReport
 from store.settings import RetentionSettings
 from store.upkeep import Upkeep
-from tests.store.days import DayWriter, fix, rows
+from tests.store.days import fix, rows
+from tests.support.facts import FactWriter
 
 
 async def until(claim: Callable[[], object], seconds: float = 20) -> None:
@@ -41,7 +42,7 @@ async def test_partitions_rollups_and_retention_are_done(store: Store, monkeypat
     async with Supervisor(board) as tree:
         tree.start("store.upkeep", Upkeep(store, "one", RetentionSettings(), clock, take).run)
         await asyncio.wait_for(tree.ready(), 20)
-        with DayWriter(store.dsn) as writer:
+        with FactWriter(store.dsn) as writer:
             writer.fixes([fix(clock.now_ms())])
         await until(is_rolled_up)
         await until(lambda: reports)

@@ -5,7 +5,7 @@ Values are the stored value types; day partitions are made on first need. Blocki
 
 from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -13,6 +13,7 @@ import psycopg
 from core.fix import StoredFix
 from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
 from core.reading import StoredReading
+from store.partitions import day_of, ensure_days, is_plain
 
 _FIX_COLUMNS = (
     "device, fixed_at, received_at, digest, lat, lon, flags, lane, accuracy_m, altitude_m, speed_mps, heading_deg, "
@@ -33,7 +34,7 @@ class FactWriter:
 
     def __init__(self, dsn: str) -> None:
         self.connection = psycopg.connect(dsn, autocommit=True)
-        self._days: set[tuple[str, str]] = set()
+        self._days: dict[str, set[int]] = {}
 
     def close(self) -> None:
         self.connection.close()
@@ -132,13 +133,11 @@ class FactWriter:
         )
 
     def _days_of(self, table: str, times: Iterable[int]) -> None:
-        for day in sorted({instant(at_ms).date() for at_ms in times}):
-            if (table, day.isoformat()) not in self._days:
-                self.connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table}_{day:%Y%m%d} PARTITION OF {table} "
-                    f"FOR VALUES FROM ('{day}') TO ('{day + timedelta(days=1)}')"
-                )
-                self._days.add((table, day.isoformat()))
+        """The day partitions of these times; TimescaleDB makes its chunks itself."""
+        missing = {day_of(at_ms) for at_ms in times} - self._days.setdefault(table, set())
+        if missing and is_plain(self.connection):
+            ensure_days(self.connection, table, missing)
+        self._days[table] |= missing
 
 
 def _times(value: StoredFix | StoredReading, lane: Lane, *columns: int) -> list[object]:
