@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.errors import CheckViolation, ForeignKeyViolation, UniqueViolation
 from psycopg.rows import class_row
 
+from console import reach
 from console.rights import ROLES, Operator, Role
 from core.errors import Conflict, InvalidInput, NotFound
 from core.ids import new_token, token_sha256
@@ -64,6 +65,8 @@ async def add(
         raise InvalidInput(f"There is no role {role!r}; choose one of {', '.join(ROLES)}.")
     if (role == "worker") != (worker is not None):
         raise InvalidInput("An account of role worker names its worker (--worker), and no other role does.")
+    if worker is not None and by.division and not await reach.has_worker(connection, by, worker=worker):
+        raise InvalidInput(f"There is no worker {worker!r} in your scope.")
     try:
         async with connection.transaction(), connection.cursor(row_factory=class_row(Account)) as cursor:
             await cursor.execute(

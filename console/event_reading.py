@@ -82,9 +82,16 @@ class Figures(BaseModel):
 
 
 def seen_by(caller: Operator) -> Where:
-    """What a caller may see: the own division, and a worker only the own events."""
+    """What a caller may see: the own division, and a worker only the own events and tasks."""
     where = Where().seen_by(caller, "coalesce(e.grid, e.division)")
-    return where.add("e.worker = %s", caller.worker) if caller.role == "worker" else where
+    if caller.role != "worker":
+        return where
+    return where.add(
+        """(e.worker = %s OR EXISTS (SELECT FROM event_changes t WHERE t.event_id = e.id AND t.what = 'dispatched'
+                                     AND t.details->>'to' = 'worker:' || %s))""",
+        caller.worker,
+        caller.worker,
+    )
 
 
 async def events(connection: Connection, where: Where, after: tuple[str, str] | None, limit: int) -> list[GridEvent]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field
 
+from console import reach
 from console.rights import Operator
 from core.errors import InvalidInput, NotAllowed, NotFound
 from core.fix import Datum
@@ -39,8 +40,12 @@ async def register(connection: Connection, caller: Operator, body: NewDevice) ->
         raise InvalidInput("worker: only a handset belongs to a worker.")
     if (body.lat is None) != (body.lon is None) or (body.lat is not None and body.grid is None):
         raise InvalidInput("lat, lon: give both, with the grid.")
-    await _exists(connection, "grids", "code", "grid", body.grid)
-    await _exists(connection, "workers", "id", "worker", body.worker)
+    if body.grid is not None:
+        found = await connection.execute("SELECT 1 FROM grids WHERE code = %s", [body.grid])
+        if await found.fetchone() is None:
+            raise InvalidInput(f"grid: there is no grid {body.grid}.")
+    if body.worker is not None and not await reach.has_worker(connection, caller, worker=body.worker):
+        raise InvalidInput(f"worker: there is no worker {body.worker} in your scope.")
     row = equipment.DeviceRow(body.id, body.kind, body.name, body.model, body.datum, body.url)
     await equipment.add_device(connection, row)
     now = datetime.now(UTC)
@@ -76,14 +81,6 @@ async def grid_of(connection: Connection, device_id: str) -> str | None:
     if row is None:
         raise NotFound(f"There is no device {device_id} in your scope.")
     return str(row[0]) if row[0] is not None else None
-
-
-async def _exists(connection: Connection, table: str, column: str, field: str, value: str | None) -> None:
-    if value is None:
-        return
-    cursor = await connection.execute(f"SELECT 1 FROM {table} WHERE {column} = %s", [value])  # noqa: S608 - ours
-    if await cursor.fetchone() is None:
-        raise InvalidInput(f"{field}: there is no {field} {value}.")
 
 
 async def noted(connection: Connection, caller: Operator, action: str, device_id: str) -> None:

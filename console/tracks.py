@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from psycopg import AsyncConnection
 
+from console import reach
 from console.rights import Operator
 from console.where import Where
 from core.errors import InvalidInput, NotFound
@@ -60,28 +61,31 @@ _COLUMNS = """f.fixed_at, f.received_at, f.lat, f.lon, f.accuracy_m, f.altitude_
 async def permit(connection: Connection, caller: Operator, wanted: Wanted, grid: str | None, action: str) -> int:
     """Checks the device and writes the audit row in the caller's transaction; returns the device's key.
 
-    grid: the device's grid at that time. Raises NotFound (unknown, or out of scope), InvalidInput (empty interval).
+    grid: the device's grid when the interval begins, for the audit row. Raises NotFound (unknown, or never in the
+    caller's scope in that time), InvalidInput (empty interval).
     """
     if wanted.until <= wanted.since:
         raise InvalidInput("to: it must be later than from.")
-    row = await (await connection.execute("SELECT key FROM devices WHERE id = %s", [wanted.device])).fetchone()
-    if row is None or (caller.division and not caller.sees(grid)):
+    key = await reach.device_between(connection, caller, wanted.device, wanted.since, wanted.until)
+    if key is None:
         raise NotFound(f"There is no device {wanted.device} in your scope.")
+    scope = grid if grid is not None and caller.sees(grid) else caller.division or None
     details: dict[str, object] = {"from": wanted.since.isoformat(), "to": wanted.until.isoformat()}
     await record(
         connection,
-        Entry(caller.who, action, caller.role, wanted.device, grid, wanted.purpose, caller.peer, details),
+        Entry(caller.who, action, caller.role, wanted.device, scope, wanted.purpose, caller.peer, details),
     )
-    return int(row[0])
+    return key
 
 
 async def points(connection: Connection, caller: Operator, key: int, wanted: Wanted) -> AsyncIterator[Point]:
     """The track in pieces through a server-side cursor; needs an open transaction. Index: primary key of fixes.
 
-    A worker gets only what was recorded while the handset was the own one.
+    A worker gets only what was recorded while the handset was the own one, a caller with a division only what was
+    recorded while the device belonged to it.
     """
     where = Where().add("f.device = %s", key).add("f.fixed_at >= %s", wanted.since)
-    where.add("f.fixed_at < %s", wanted.until)
+    reach.belonging(where.add("f.fixed_at < %s", wanted.until), caller, "f.device", "f.fixed_at")
     if caller.role == "worker":
         where.add(
             """EXISTS (SELECT FROM handset_workers h WHERE h.handset = f.device AND h.worker = %s

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from alerts.life import TRANSITIONS, Action, next_step
+from console import reach
 from console.event_reading import GridEvent
 from console.rights import Operator
 from core.errors import Conflict, InvalidInput, NotAllowed
@@ -43,7 +44,7 @@ async def apply(connection: Connection, caller: Operator, event: GridEvent, wish
         raise InvalidInput(f"text: {wish.action} needs a reason or an answer.")
     details: dict[str, object] = {"text": wish.text} if wish.text else {}
     if wish.action == "dispatch":
-        details["to"] = await _addressee(connection, event, wish.to)
+        details["to"] = await _addressee(connection, caller, event, wish.to)
     if wish.action in ("start", "answer", "verify"):
         await _check_person(connection, caller, event, wish.action)
     await event_store.lock_changes(connection)
@@ -59,21 +60,23 @@ async def apply(connection: Connection, caller: Operator, event: GridEvent, wish
     await event_store.announce(connection, event.id)
 
 
-async def _addressee(connection: Connection, event: GridEvent, to: str | None) -> str:
+async def _addressee(connection: Connection, caller: Operator, event: GridEvent, to: str | None) -> str:
     """To whom the event goes: as named, else the event's own worker. Raises InvalidInput."""
     chosen = to or (f"worker:{event.worker}" if event.worker else None)
     if chosen is None:
         raise InvalidInput("to: name worker:ID, team:NAME or department:ID; the event has no worker of its own.")
     kind, _, name = chosen.partition(":")
-    queries = {
-        "worker": "SELECT 1 FROM workers WHERE id = %s AND retired_at IS NULL",
-        "team": "SELECT 1 FROM workers WHERE team = %s AND retired_at IS NULL LIMIT 1",
-        "department": "SELECT 1 FROM departments WHERE id = %s",
-    }
-    if kind not in queries or not name:
+    if kind == "worker":
+        is_there = await reach.has_worker(connection, caller, worker=name)
+    elif kind == "team":
+        is_there = await reach.has_worker(connection, caller, team=name)
+    elif kind == "department":
+        found = await connection.execute("SELECT 1 FROM departments WHERE id = %s", [name])
+        is_there = await found.fetchone() is not None
+    else:
         raise InvalidInput("to: it is worker:ID, team:NAME or department:ID.")
-    if await (await connection.execute(queries[kind], [name])).fetchone() is None:
-        raise InvalidInput(f"to: there is no {kind} {name}.")
+    if not is_there:
+        raise InvalidInput(f"to: there is no {kind} {name} in your scope.")
     return chosen
 
 

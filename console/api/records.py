@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from psycopg.rows import class_row
 from pydantic import BaseModel
 
+from console import reach
 from console.caller import needs
 from console.context import console_of
 from console.filters import Since, Until
@@ -58,19 +59,11 @@ async def list_quarantine(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Page[Refused]:
-    """Refused input, newest first. A caller with a division sees the devices of that division only."""
+    """Refused input, newest first. A caller with a division sees what came from devices while they were there."""
     console = console_of(request)
     where = Where().given("q.received_at >= %s", since).given("q.received_at < %s", until)
     where.given("d.id = %s", device).given("q.kind = %s", kind)
-    if caller.division:
-        where.add(
-            """EXISTS (SELECT FROM device_sites s WHERE s.device = q.device AND s.grid LIKE %s) OR EXISTS (
-               SELECT FROM handset_workers h JOIN worker_grids g ON g.worker = h.worker
-               WHERE h.handset = q.device AND g.grid LIKE %s)""",
-            f"{caller.division}%",
-            f"{caller.division}%",
-        )
-        where.conditions[-1] = f"({where.conditions[-1]})"
+    reach.belonging(where, caller, "q.device", "q.received_at")
     if position := decoded(cursor, str, int):
         where.add("(q.received_at, q.id) < (%s::timestamptz, %s)", *position)
     async with console.store.connection() as connection, connection.cursor(row_factory=class_row(Refused)) as reader:

@@ -47,9 +47,7 @@ async def make_manifest(
         )
         for kind, wanted in (("handsets", body.handsets), ("terminals", body.terminals)):
             if (known := len(document[kind])) < wanted:
-                raise InvalidInput(
-                    f"{kind}: {wanted} were asked for, {known} are known; make more with demo-city."
-                )
+                raise InvalidInput(f"{kind}: {wanted} were asked for, {known} are known; make more with demo-city.")
         profiled = await _profiled(connection, [one["id"] for one in document["terminals"]])
         details: dict[str, object] = {"handsets": body.handsets, "terminals": body.terminals}
         await record(

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from psycopg.rows import dict_row
+from starlette.types import Receive, Scope, Send
 
 from console import event_reading
 from console.api.events import Codes, known_codes
-from console.caller import needs
+from console.caller import maybe_caller, needs
 from console.context import Console, console_of
 from console.filters import DivisionCode
 from console.problems import TooMany
@@ -43,38 +45,62 @@ async def stream(
     """Messages `event: change`, `id`: number of the change, `data`: {"change", "event"}; comments fill the silence."""
     console = console_of(request)
     if console.streams >= console.settings.stream_connections:
-        raise TooMany("Too many live streams are open; close one or try again later.", retry_after_s=10)
+        raise _too_many()
     where = event_reading.seen_by(caller).within("coalesce(e.grid, e.division)", division)
     where.any_of("e.code", known_codes(code))
     start = last_event_id if last_event_id is not None else after
     if start is None:
         async with console.store.connection() as connection:
             start = await newest_change(connection)
-    return StreamingResponse(_messages(console, where, start), media_type="text/event-stream")
+    if console.streams >= console.settings.stream_connections:  # others came while the store was asked
+        raise _too_many()
+    return _Counted(console, _messages(request, caller, where, start), media_type="text/event-stream")
 
 
-async def _messages(console: Console, where: Where, after: int) -> AsyncIterator[str]:
-    console.streams += 1
-    try:
-        yield f"retry: {RETRY_MS}\n\n"
-        while not console.changed.closed:
-            ticket = console.changed.ticket()
-            try:
-                seen, rows = await _changes(console.store, where, after)
-            except StoreUnavailable:
-                return  # the client comes again after `retry`, with the last id it saw
-            for row in rows:
-                yield _message(row)
-            after = seen
-            if len(rows) == BATCH:
-                continue
-            try:
-                async with asyncio.timeout(console.settings.stream_ping_s):
-                    await ticket.wait()
-            except TimeoutError:
-                yield ": still here\n\n"
-    finally:
-        console.streams -= 1
+class _Counted(StreamingResponse):
+    """Counts as an open stream from the moment it is made until it is over, whether or not it ever began."""
+
+    def __init__(self, console: Console, content: AsyncIterator[str], media_type: str) -> None:
+        super().__init__(content, media_type=media_type)
+        self._console = console
+        console.streams += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._console.streams -= 1
+
+
+def _too_many() -> TooMany:
+    return TooMany("Too many live streams are open; close one or try again later.", retry_after_s=10)
+
+
+async def _messages(request: Request, caller: Operator, where: Where, after: int) -> AsyncIterator[str]:
+    console = console_of(request)
+    asked = time.monotonic()
+    yield f"retry: {RETRY_MS}\n\n"
+    while not console.changed.closed:
+        ticket = console.changed.ticket()
+        try:
+            if time.monotonic() - asked >= console.settings.stream_ping_s:
+                asked = time.monotonic()
+                if await maybe_caller(request) != caller:
+                    return  # signed out, disabled, the token revoked, or moved to another scope
+            seen, rows = await _changes(console.store, where, after)
+        except StoreUnavailable:
+            return  # the client comes again after `retry`, with the last id it saw
+        for row in rows:
+            yield _message(row)
+        after = seen
+        if len(rows) == BATCH:
+            continue
+        try:
+            async with asyncio.timeout(console.settings.stream_ping_s):
+                await ticket.wait()
+        except TimeoutError:
+            yield ": still here\n\n"
 
 
 async def _changes(store: Store, where: Where, after: int) -> tuple[int, list[dict[str, Any]]]:
