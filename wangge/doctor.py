@@ -61,7 +61,7 @@ def examine(data: Path, config: Path | None, *, deep: bool) -> Iterator[Finding]
     except WanggeError as error:
         yield Finding("configuration", "fails", str(error))
         return
-    yield Finding("configuration", "ok", f"{file or 'defaults'} is right.")
+    yield Finding("configuration", "ok", f"{file} is right." if file else "the defaults are in use.")
     for warning in configuration.secrets_in_the_open(file):
         yield Finding("configuration", "warning", warning)
     if dsn is None and running(data) is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from console.pages.part_names import PART_NAMES
 from tests.acceptance.conftest import House
 from tests.support.service import ENVIRONMENT, until, wangge
 
@@ -24,6 +25,7 @@ def test_status(house: House) -> None:
     assert found["service"]["pid"] == house.service.process.pid
     assert found["disk"]["free_bytes"] > 0
     assert "rates" in found
+    assert {part["part"] for part in found["parts"]} <= set(PART_NAMES), "each has a name for people"
     assert "alerts.engine" in house.does("status")
 
 
