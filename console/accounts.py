@@ -197,6 +197,17 @@ async def by_token(connection: Connection, token: str, purpose: str) -> tuple[Ac
     return (Account(*row[:-1]), row[-1] and bytes(row[-1])) if row else None
 
 
+async def valid_bearers(connection: Connection, digests: list[bytes]) -> set[bytes]:
+    """Those of these digests that are of valid bearer tokens. Index: primary key of operator_tokens."""
+    cursor = await connection.execute(
+        """SELECT t.token_sha256 FROM operator_tokens t JOIN operators o ON o.id = t.operator
+           WHERE t.token_sha256 = ANY(%s) AND t.purpose = 'bearer' AND t.revoked_at IS NULL
+             AND o.disabled_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > now())""",
+        [digests],
+    )
+    return {bytes(row[0]) for row in await cursor.fetchall()}
+
+
 async def is_empty(connection: Connection) -> bool:
     """Whether nobody has an account yet."""
     row = await (await connection.execute("SELECT EXISTS (SELECT FROM operators)")).fetchone()

@@ -58,6 +58,7 @@ class MqttPart(Observer):
                 group.create_task(self._downlink.listen(), name="mqtt down-link notices"),
                 group.create_task(self._downlink.run(listener), name="mqtt down-link"),
                 group.create_task(broadcast(self._store, listener, self._operators), name="mqtt events"),
+                group.create_task(self._operators.watch(listener.disconnect), name="mqtt operators"),
                 group.create_task(self._say_ready(listener, part), name="mqtt ready"),
             ]
             try:
