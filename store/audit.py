@@ -94,9 +94,10 @@ async def seal(connection: AsyncConnection[Any]) -> int:
         rows = await (
             await connection.execute(
                 f"""SELECT {ROW_COLUMNS} FROM audit_log a
-                    WHERE a.seq > %s AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.seq = a.seq)
-                    ORDER BY a.seq LIMIT %s""",  # noqa: S608 (a constant)
-                [seq - LOOK_BACK, SEAL_BATCH],
+                    WHERE a.seq > %(after)s
+                        AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.seq = a.seq AND s.seq > %(after)s)
+                    ORDER BY a.seq LIMIT %(most)s""",  # noqa: S608 (a constant)
+                {"after": seq - LOOK_BACK, "most": SEAL_BATCH},
             )
         ).fetchall()
         seals: list[tuple[int, int, bytes]] = []

@@ -73,12 +73,14 @@ async def stuck_cursors(connection: Connection, stored_before_ms: int) -> list[S
 async def oldest_unread_ms(connection: Connection, family: str) -> int | None:
     """Device time of the oldest fact that some reader of the family has not handled; None when all are up to date.
 
-    Reads every batch behind the slowest cursor of each lane: few, unless a reader is stuck.
+    Reads every batch behind the slowest cursor of each lane: few, unless a reader is stuck. Index: batches_pkey, lane
+    by lane (a join would read all batches, and retention asks this while it holds the table of facts).
     """
     found = await connection.execute(
-        "SELECT (date_part('epoch', min(b.least)) * 1000)::bigint FROM batches b JOIN "
+        "SELECT (date_part('epoch', min(unread.least)) * 1000)::bigint FROM "
         "(SELECT lane, min(seq) AS seq FROM cursors WHERE family = %(family)s GROUP BY lane) AS slowest "
-        "ON b.lane = slowest.lane AND b.seq > slowest.seq WHERE b.family = %(family)s",
+        "CROSS JOIN LATERAL (SELECT min(b.least) AS least FROM batches b WHERE b.family = %(family)s "
+        "AND b.lane = slowest.lane AND b.seq > slowest.seq) AS unread",
         {"family": family},
     )
     row = await found.fetchone()
