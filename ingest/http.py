@@ -62,8 +62,8 @@ class _Refused(Exception):
         self.response = response
 
 
-def device_routes(intake: Intake, settings: HttpSettings, clock: Clock, attachments: Path) -> APIRouter:
-    """The router. attachments: folder of received files, made when it is not there."""
+def device_routes(intake: Intake, settings: HttpSettings, clock: Clock, attachments: Path | None) -> APIRouter:
+    """The router. attachments: folder of received files, made when it is not there; None: they are refused."""
     router = APIRouter(tags=["devices"])
 
     def add(path: str, summary: str, work: Callable[[Request, DeviceRecord], Awaitable[Response]], about: Any) -> None:
@@ -85,6 +85,10 @@ def device_routes(intake: Intake, settings: HttpSettings, clock: Clock, attachme
 
     async def attach(request: Request, device: DeviceRecord) -> Response:
         _limit(intake, device, 1)
+        if attachments is None:
+            return problem(
+                501, "not_configured", "this service takes no attachments; set ingest.http.attachments_folder"
+            )
         stored = await receive_attachment(request, settings, attachments)
         return Response(_encode(stored), media_type="application/json")
 

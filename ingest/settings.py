@@ -1,5 +1,6 @@
 """Settings of ingestion (section `ingest`): what is admitted, how batches are made, what one device may send."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -97,6 +98,10 @@ class HttpSettings(BaseModel):
     )
     commit_wait_s: float = Field(default=10.0, gt=0, description="A request waits this long for its commit, then 503.")
     retry_after_s: int = Field(default=5, ge=1, description="Retry-After of a 503.")
+    attachments_folder: Path | None = Field(
+        default=None,
+        description="Folder for attachments; unset: `attachments` in the data folder (`wangge serve` takes none then).",
+    )
     most_attachment_bytes: int = Field(default=20 << 20, ge=1024, description="Largest attachment.")
     body_wait_s: float = Field(default=30.0, gt=0, description="A request whose body takes longer is given up.")
 

@@ -189,7 +189,7 @@ def _audit(patient: Patient) -> Iterator[Finding]:
 
 def _attachments(patient: Patient) -> Iterator[Finding]:
     """With --deep: files that were cut off while they were received."""
-    folder = patient.data / "attachments"
+    folder = patient.settings.ingest.http.attachments_folder or patient.data / "attachments"
     if not patient.deep or not folder.is_dir():
         return
     empty = [path.name for path in folder.rglob("*") if path.is_file() and path.stat().st_size == 0]

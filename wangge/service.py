@@ -135,7 +135,9 @@ class Service:
         if "ingest" in self.plan.roles:
             operators = MqttOperators(self.store)
             self.collector = await self._open_collector(operators)
-            folder = (self.plan.data or Path()) / "attachments"
+            folder = attachments_folder(settings, self.plan.data)
+            if folder is None:
+                log.warning("service.takes_no_attachments", remedy="set ingest.http.attachments_folder")
             routers.append(device_routes(self.collector.intake, settings.ingest.http, self.clock, folder))
             if settings.ingest.mqtt.enabled:
                 self.mqtt = MqttPart(
@@ -248,6 +250,11 @@ class Service:
         async with asyncio.TaskGroup() as group:
             for name in lanes:
                 group.create_task(tree.stop(name), name=f"stop {name}")
+
+
+def attachments_folder(settings: Settings, data: Path | None) -> Path | None:
+    """Where attachments go; None: nowhere, they are refused."""
+    return settings.ingest.http.attachments_folder or (data / "attachments" if data is not None else None)
 
 
 async def _started_or_stopped(tree: Supervisor, stop: asyncio.Event) -> bool:

@@ -99,7 +99,7 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
     store = Store(house.dsn, max_size=settings.pool_size, statement_timeout_s=settings.statement_timeout_s)
     await store.open(POOL_OPENS_WITHIN_S)
     try:
-        first = await first_administrator(store, plan.data)
+        first = await first_administrator(store, plan.data) if "console" in plan.roles else None
         if plan.data is not None:
             plan.local_token = new_local_token(plan.data)
         service = Service(plan, house, store)

@@ -48,7 +48,7 @@ class Site(NamedTuple):
 
 
 @asynccontextmanager
-async def site_of(rig: Rig, folder: Path, settings: HttpSettings) -> AsyncIterator[Site]:
+async def site_of(rig: Rig, folder: Path | None, settings: HttpSettings) -> AsyncIterator[Site]:
     app = FastAPI()
     app.include_router(device_routes(rig.collector.intake, settings, SystemClock(), folder))
     server = uvicorn.Server(
@@ -59,7 +59,7 @@ async def site_of(rig: Rig, folder: Path, settings: HttpSettings) -> AsyncIterat
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as http:
-            yield Site(rig, http, port, folder)
+            yield Site(rig, http, port, folder or Path())
     finally:
         server.should_exit = True
         await task
@@ -244,6 +244,12 @@ async def test_attachments(site: Site) -> None:
         problem(await site.http.post("/v1/attachments", content=b"--x\r\nrubbish", headers=headers), 400)
     two = [("file", ("a.jpg", JPEG)), ("file", ("b.jpg", JPEG))]
     problem(await site.http.post("/v1/attachments", files=two, headers=site.bearer()), 400)
+
+
+async def test_without_a_folder_there_are_no_attachments(make_rig: RigMaker) -> None:
+    async with make_rig() as rig, site_of(rig, None, HttpSettings()) as site:
+        files = {"file": ("photo.jpg", JPEG)}
+        problem(await site.http.post("/v1/attachments", files=files, headers=site.bearer()), 501)
 
 
 async def test_attachments_are_bounded(make_rig: RigMaker, tmp_path: Path) -> None:

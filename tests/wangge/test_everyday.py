@@ -144,6 +144,10 @@ def test_roles_in_processes_of_their_own(service_folder: Path, pg_server: Embedd
             process.send_signal(signal.SIGTERM)
         statuses = [process.wait(15) for process in processes]
     assert statuses == [0, 0, 0]
+    said = {role: (service_folder / f"{role}.txt").read_text() for role in ports}
+    assert {role for role in ports if "First administrator" in said[role]} == {"console"}
+    assert {role for role in ports if "ingest.http.attachments_folder" in said[role]} == {"ingest"}
+    assert not (service_folder / "attachments").exists()
 
 
 def is_ready(port: str) -> bool:
