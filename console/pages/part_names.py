@@ -21,6 +21,5 @@ PART_NAMES: dict[str, tuple[str, str]] = {
     "registry": ("设备台账", "registry"),
     "store": ("数据库", "store"),
     "store.metrics": ("数据库指标", "metrics of the store"),
-    "store.metrics": ("数据库指标", "figures of the store"),
     "store.upkeep": ("数据维护", "upkeep of the store"),
 }
