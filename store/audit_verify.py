@@ -1,7 +1,8 @@
 """The check of the audit log: rows against the chain, the chain against the signed heads outside the database.
 
 Found: a changed row, a removed row, a removed or inserted seal, a forged head file, a chain that was rewritten, and
-newest rows that were removed together with their seals. Not found: a row removed in the second before it was sealed.
+newest rows that were removed together with their seals, and rows put in behind the sealer's back. Not found: a row
+removed before it was sealed (a second), or with its seal before the next head was signed (console.seal_head_s).
 """
 
 import hmac
@@ -45,17 +46,31 @@ def verify(connection: "psycopg.Connection[Any]", folder: Path) -> Verdict:
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         rows, last = _check_chain(connection, heads, floor, faults)
-        waiting = connection.execute(
-            """SELECT count(*) FROM audit_log a WHERE a.seq > (SELECT coalesce(max(seq), 0) FROM audit_seals) - %s
-               AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.seq = a.seq)""",
-            [LOOK_BACK],
-        ).fetchone()
+        waiting = _check_unsealed(connection, faults)
     newest = max(heads, default=0)
     if newest > last:
         faults.append(
             f"The newest {newest - last} sealed rows were removed: {heads[newest].at} had {newest}, now {last}."
         )
-    return Verdict(rows, int(waiting[0]) if waiting else 0, len(heads), tuple(faults[:SHOWN_FAULTS]))
+    return Verdict(rows, waiting, len(heads), tuple(faults[:SHOWN_FAULTS]))
+
+
+def _check_unsealed(connection: "psycopg.Connection[Any]", faults: list[str]) -> int:
+    """Rows that wait for the sealer; those so far back that it never looks there were put in by another hand."""
+    row = connection.execute(
+        """SELECT count(*) FILTER (WHERE a.seq > m.seq - %(back)s), count(*) FILTER (WHERE a.seq <= m.seq - %(back)s),
+                  min(a.seq)
+           FROM audit_log a, (SELECT coalesce(max(seq), 0) AS seq FROM audit_seals) m
+           WHERE NOT EXISTS (SELECT FROM audit_seals s WHERE s.seq = a.seq)""",
+        {"back": LOOK_BACK},
+    ).fetchone()
+    assert row is not None
+    waiting, foreign, least = row
+    if foreign:
+        faults.append(
+            f"{foreign} rows from {least} on are not in the chain, and the sealer is {LOOK_BACK} rows past them."
+        )
+    return int(waiting)
 
 
 def _check_chain(

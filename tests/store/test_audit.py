@@ -47,6 +47,23 @@ async def test_an_untouched_log_is_intact(store: Store, tmp_path: Path) -> None:
     assert checked(store.dsn, tmp_path).waiting == 1
 
 
+@pytest.mark.parametrize("place", [-3, 1_000_000])
+async def test_rows_put_in_by_another_hand(store: Store, tmp_path: Path, place: int) -> None:
+    """Far behind the sealer, or so far ahead that the sealer would pass over all that follows."""
+    forged = f"INSERT INTO audit_log (seq, who, action) OVERRIDING SYSTEM VALUE VALUES ({place}, 'operator:z', 'x')"
+    with connect(store.dsn) as connection:
+        connection.execute("ALTER TABLE audit_log ALTER COLUMN seq RESTART WITH 20001")
+    sealer = await fill(store, tmp_path)
+    tamper(store.dsn, forged)
+    await sealer.seal()
+    async with store.transaction() as connection_:
+        await audit.record(connection_, audit.Entry("operator:y", "audit.read"))
+    await sealer.seal()
+    (fault,) = checked(store.dsn, tmp_path).faults
+    assert "1 rows from" in fault
+    assert "not in the chain" in fault
+
+
 async def test_rows_cannot_be_changed_by_the_application(store: Store) -> None:
     async with store.transaction() as connection:
         await audit.record(connection, audit.Entry("operator:x", "track.read"))
