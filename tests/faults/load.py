@@ -112,10 +112,10 @@ def mqtt_load(service: Process, devices: Sequence[Device], rate: float, *, seed:
 
 
 def paho_load(service: Process, devices: Sequence[Device], rate: float, *, seed: int = 0, port: int = 0) -> Load:
-    """The same with paho-mqtt."""
+    """The same with paho-mqtt. Its keep alive is short: a garbled length in TLS leaves both sides waiting."""
     load = Load(devices, rate, seed)
     pairs = [one.credential for one in devices]
-    load.sender = PahoSender(pairs, "127.0.0.1", port or service.mqtt_port, on_acked=load.on_acked)
+    load.sender = PahoSender(pairs, "127.0.0.1", port or service.mqtt_port, keepalive_s=5, on_acked=load.on_acked)
     return load
 
 

@@ -23,9 +23,8 @@ from tests.faults.load import check_exactly_once, http_load, mqtt_load, sending
 from tests.faults.payloads import Payload, mutated, payloads
 
 STALLS_S = 20.0
-soak = [pytest.mark.soak, pytest.mark.timeout(3600)]
+soak = [pytest.mark.soak, pytest.mark.timeout(7200)]
 counts = pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=soak)])
-KINDS = {"fix": "handset", "pos": "terminal", "answer": "handset", "report": "handset"}
 PATHS = {"fix": "/v1/fixes", "pos": "/v1/pos", "answer": "/v1/answers", "report": "/v1/reports"}
 LARGE = [b"[" + b"1," * 5_000_000 + b"1]", b'{"a":"' + b"x" * 10_000_000 + b'"}', b"\x00" * 10_000_000]
 TROUBLE = ("Traceback", "sorter.unpackable", "lane.row_refused", "part.failed", "lane.stuck")
@@ -95,12 +94,18 @@ def check_answer(answer: httpx.Response, payload: Payload) -> None:
 
 
 @counts
-@pytest.mark.parametrize("kind", list(PATHS))
-async def test_http(gentle: Up, kind: str, count: int) -> None:
-    device = add_devices(gentle.dsn, **{KINDS[kind] + "s": 1})[0]
-    await known(gentle, [device])
+async def test_http(gentle: Up, count: int) -> None:
+    handset, terminal = add_devices(gentle.dsn, handsets=1, terminals=1)
+    await known(gentle, [handset, terminal])
+    async with good_devices(gentle):
+        for kind in PATHS:
+            await http_rubbish(gentle, terminal if kind == "pos" else handset, kind, count)
+
+
+async def http_rubbish(service: Up, device: Device, kind: str, count: int) -> None:
+    """`count` bodies, some of them with good elements, and a few that are far too large."""
     good: set[int] = set()
-    with httpx.Client(base_url=gentle.http, headers=device.headers, trust_env=False, timeout=STALLS_S) as client:
+    with httpx.Client(base_url=service.http, headers=device.headers, trust_env=False, timeout=STALLS_S) as client:
 
         def check(payload: Payload) -> None:
             answer = client.post(PATHS[kind], content=payload.body)
@@ -108,13 +113,12 @@ async def test_http(gentle: Up, kind: str, count: int) -> None:
             if answer.status_code == 200:
                 good.update(payload.good.values())
 
-        async with good_devices(gentle):
-            await examples(count, payloads(kind), check)
-            for body in LARGE:
-                answer = await asyncio.to_thread(client.post, PATHS[kind], content=body)
-                assert answer.status_code == 413, answer.text
-    assert not good - stored_ms(gentle.dsn, device)
-    check_reasons(gentle.dsn, device)
+        await examples(count, payloads(kind), check)
+        for body in LARGE:
+            answer = await asyncio.to_thread(client.post, PATHS[kind], content=body)
+            assert answer.status_code == 413, answer.text
+    assert not good - stored_ms(service.dsn, device)
+    check_reasons(service.dsn, device)
 
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(200)
@@ -191,21 +195,27 @@ class MqttSender:
 
 
 @counts
-@pytest.mark.parametrize("kind", [*PATHS, "state", "owntracks"])
-async def test_mqtt_topics(gentle: Up, kind: str, count: int) -> None:
-    device = add_devices(gentle.dsn, **{KINDS.get(kind, "handset") + "s": 1})[0]
-    await known(gentle, [device])
+async def test_mqtt_topics(gentle: Up, count: int) -> None:
+    handset, terminal = add_devices(gentle.dsn, handsets=1, terminals=1)
+    await known(gentle, [handset, terminal])
+    async with good_devices(gentle):
+        for kind in [*PATHS, "state", "owntracks"]:
+            await mqtt_rubbish(gentle, terminal if kind == "pos" else handset, kind, count)
+
+
+async def mqtt_rubbish(service: Up, device: Device, kind: str, count: int) -> None:
+    """`count` payloads to one topic, each of which must be acknowledged."""
     topic = "owntracks/u/phone" if kind == "owntracks" else f"wangge/v1/{device.id}/{kind}"
     good: set[int] = set()
-    async with good_devices(gentle), MqttSender(gentle, device) as sender:
+    async with MqttSender(service, device) as sender:
 
         def check(payload: Payload) -> None:
             sender.publish(topic, payload.body)
             good.update(payload.good.values())
 
         await examples(count, payloads(kind if kind in PATHS else "report"), check)
-    assert not good - stored_ms(gentle.dsn, device)
-    check_reasons(gentle.dsn, device)
+    assert not good - stored_ms(service.dsn, device)
+    check_reasons(service.dsn, device)
 
 
 def good_packets(device: Device, number: int) -> bytes:

@@ -22,7 +22,7 @@ ONLY_UP = [("[store.settings]\nfsync = 'off'\n", {}, ["store.settings", "fsync"]
 CASES = [(command, *case) for command in ("up", "serve") for case in WRONG] + [("up", *case) for case in ONLY_UP]
 
 
-@pytest.mark.parametrize(("command", "text", "environment", "named"), CASES)
+@pytest.mark.parametrize(("command", "text", "environment", "named"), CASES, ids=[f"{c[0]} {c[3][0]}" for c in CASES])
 def test_wrong_configuration(
     tmp_path: Path, command: str, text: str, environment: dict[str, str], named: list[str]
 ) -> None:

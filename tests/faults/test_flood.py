@@ -21,7 +21,7 @@ LIMITS = {
     "WANGGE_INGEST__LIMITS__RECORDS_PER_S": "2000",
     "WANGGE_INGEST__LIMITS__BURST_S": str(BURST_S),
 }
-FLOODS_S = 4.0
+FLOODS_S = 3.0
 MOST_OTHERS_S = 2.0
 """Generous: what matters is that the others do not wait for the flood (its backlog would take minutes)."""
 

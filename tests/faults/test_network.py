@@ -125,6 +125,7 @@ class HttpsSender(Sender):
 
 
 @seconds
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves sockets open: TLS failures
 async def test_garbled(service_folder: Path, pem: tuple[Path, Path], seconds: float) -> None:
     cert, key = (service_folder / path.name for path in pem)
     for source, target in zip(pem, (cert, key), strict=True):

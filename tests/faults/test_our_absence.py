@@ -13,7 +13,7 @@ from tests.support.service import wangge
 
 MINUTE_MS = 60_000
 SILENCE = {"WANGGE_ALERTS__RULES__TRK_02__AFTER_S": "3", "WANGGE_ALERTS__RULES__POS_01__AFTER_S": "3"}
-LOOKS_S = 8.0
+LOOKS_S = 6.0
 """The engine looks at the collectors' heartbeats every 5 s."""
 
 
