@@ -56,7 +56,7 @@ def create_app(
         version=version,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
     )

@@ -26,10 +26,13 @@ class Attempts:
         while len(self._refused) > MOST_KEYS:
             self._refused.popitem(last=False)
 
-    def succeeded(self, *keys: str) -> None:
-        """Forgets the refusals of these keys."""
-        for key in keys:
-            self._refused.pop(key, None)
+    def succeeded(self, name: str, *others: str) -> None:
+        """Forgets the refusals of `name`, and of the others the newest alone: one right password of an address does not
+        give its owner new tries at other names."""
+        self._refused.pop(name, None)
+        for key in others:
+            if times := self._refused.get(key):
+                times.pop()
 
     def _wait_of(self, key: str, now: float) -> float:
         times = self._refused.get(key)

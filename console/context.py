@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -9,10 +10,13 @@ from fastapi import Request
 from console.attempts import Attempts
 from console.bell import Bell
 from console.passwords import Passwords
+from console.recent import Recent
 from console.settings import ConsoleSettings, HttpSettings
 from core.health import Board
 from devices.registry import Registry
 from store.pool import Store
+
+COUNTS_KEEP_S = 2.0
 
 
 @dataclass(slots=True)
@@ -38,6 +42,8 @@ class Console:
     attempts: Attempts = field(init=False)
     changed: Bell = field(default_factory=Bell)
     streams: int = 0
+    counts: Recent[Any] = field(default_factory=lambda: Recent(COUNTS_KEEP_S))
+    """Counts of the status page, which anybody may open."""
 
     def __post_init__(self) -> None:
         self.attempts = Attempts(self.settings.sign_in_attempts, self.settings.sign_in_window_s)

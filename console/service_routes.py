@@ -1,5 +1,6 @@
 """Routes about the service itself: `/healthz`, `/readyz`, `/metrics`, and `/api/health` for signed-in people."""
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -82,6 +83,15 @@ async def health(request: Request, caller: Annotated[Operator, needs("health.rea
     return Health(
         ready=console.is_ready(), parts=parts_of(console), rates=console.rates(), addresses=console.addresses()
     )
+
+
+@router.get("/api/openapi.json", include_in_schema=False)
+async def description(request: Request) -> Response:
+    """The OpenAPI document, written once."""
+    state = request.app.state
+    if not hasattr(state, "openapi_bytes"):
+        state.openapi_bytes = json.dumps(request.app.openapi(), ensure_ascii=False).encode()
+    return Response(state.openapi_bytes, media_type="application/json")
 
 
 def parts_of(console: Console) -> list[PartLine]:

@@ -1,10 +1,9 @@
 """Routes of the plain pages: `/`, `/sign-in`, `/sign-out`, `/api/docs`."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from psycopg.rows import class_row
 
@@ -32,7 +31,8 @@ async def status(request: Request) -> HTMLResponse:
     caller, counts, events = None, None, None
     try:
         caller = await maybe_caller(request)
-        counts, events = await _read(console, caller)
+        counts = await console.counts.get(lambda: _counts(console))
+        events = await _newest(console, caller)
     except StoreUnavailable:
         pass  # the page says so, and shows which part is down
     shown = Status(
@@ -50,7 +50,7 @@ async def status(request: Request) -> HTMLResponse:
     return HTMLResponse(status_page(shown))
 
 
-async def _read(console: Console, caller: Operator | None) -> tuple[Counts, list[EventLine] | None]:
+async def _counts(console: Console) -> Counts:
     async with console.store.connection() as connection:
         row = await (
             await connection.execute(
@@ -71,17 +71,23 @@ async def _read(console: Console, caller: Operator | None) -> tuple[Counts, list
         ).fetchone()
         assert row is not None
         assert today is not None
-        counts = Counts(row[0], row[1], row[2], dict(by_severity), today[0])
-        if caller is None or caller.role not in RIGHTS["events.read"]:
-            return counts, None
-        where = event_reading.seen_by(caller)
-        async with connection.cursor(row_factory=class_row(EventLine)) as cursor:
-            await cursor.execute(
-                f"""SELECT e.id, e.code, e.severity, e.subject, e.grid, e.step, e.detected_at FROM grid_events e
-                    WHERE {where.sql} ORDER BY e.detected_at DESC, e.id DESC LIMIT %s""",  # noqa: S608
-                [*where.values, NEWEST],
-            )
-            return counts, await cursor.fetchall()
+        return Counts(row[0], row[1], row[2], dict(by_severity), today[0])
+
+
+async def _newest(console: Console, caller: Operator | None) -> list[EventLine] | None:
+    if caller is None or caller.role not in RIGHTS["events.read"]:
+        return None
+    where = event_reading.seen_by(caller)
+    async with (
+        console.store.connection() as connection,
+        connection.cursor(row_factory=class_row(EventLine)) as cursor,
+    ):
+        await cursor.execute(
+            f"""SELECT e.id, e.code, e.severity, e.subject, e.grid, e.step, e.detected_at FROM grid_events e
+                WHERE {where.sql} ORDER BY e.detected_at DESC, e.id DESC LIMIT %s""",  # noqa: S608
+            [*where.values, NEWEST],
+        )
+        return await cursor.fetchall()
 
 
 @router.get("/sign-in", response_class=HTMLResponse)
@@ -125,10 +131,12 @@ async def sign_out(request: Request) -> Response:
 
 
 @router.get("/api/docs", response_class=HTMLResponse)
-async def description(request: Request, caller: Annotated[Operator | None, Depends(maybe_caller)]) -> HTMLResponse:
+async def description(request: Request) -> HTMLResponse:
     """The API's description; needs nothing from elsewhere."""
-    del caller
-    return HTMLResponse(description_page(console_of(request).settings.title, request.app.openapi()))
+    state = request.app.state
+    if not hasattr(state, "description"):
+        state.description = description_page(console_of(request).settings.title, request.app.openapi())
+    return HTMLResponse(state.description)
 
 
 async def _form(request: Request) -> dict[str, str]:

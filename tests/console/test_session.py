@@ -1,6 +1,11 @@
 """Signing in: cookies, CSRF, guessing that must wait, passwords that change, tokens that end."""
 
+import asyncio
+from typing import Any
+
+from console.attempts import Attempts
 from console.caller import CSRF_HEADER, SESSION_COOKIE
+from console.passwords import Passwords
 from tests.console.conftest import PASSWORD, City
 
 
@@ -45,6 +50,45 @@ async def test_guessing_must_wait_and_is_a_security_fact(city: City) -> None:
         batches = await (await connection.execute("SELECT family, rows FROM batches")).fetchall()
     assert rows == [("sign_in_refused", "viewer", "console")] * 3
     assert batches == [("security", 1)] * 3
+
+
+async def test_an_own_account_gives_no_new_tries_at_others(city: City) -> None:
+    for name in ("viewer", "auditor"):
+        await city.client.post("/api/session", json={"name": name, "password": "wrong"})
+        await sign_in(city)
+    await city.client.post("/api/session", json={"name": "operator", "password": "wrong"})
+    answer = await city.client.post("/api/session", json={"name": "dispatcher", "password": "wrong"})
+    assert answer.status_code == 429
+
+
+async def test_few_wait_for_a_hash(city: City) -> None:
+    city.console.passwords = Passwords(at_once=1, most_waiting=2)
+    city.console.attempts = Attempts(1000, 300)
+    answers = await asyncio.gather(
+        *(city.client.post("/api/session", json={"name": f"x{n}", "password": "y"}) for n in range(8))
+    )
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses) == [401] * 3 + [429] * 5
+    await sign_in(city)
+
+
+async def test_what_strangers_ask_for_is_made_once(city: City) -> None:
+    asked = 0
+    connection = city.store.connection
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return connection(*arguments, **named)
+
+    city.store.connection = counted  # type: ignore[method-assign]
+    pages = await asyncio.gather(*(city.client.get("/") for _ in range(20)))
+    assert {page.status_code for page in pages} == {200}
+    assert asked == 1
+    for path in ("/api/docs", "/api/openapi.json"):
+        first, again = [(await city.client.get(path)).text for _ in range(2)]
+        assert first == again
+        assert "/api/events" in first
 
 
 async def test_unknown_names_look_like_wrong_passwords(city: City) -> None:
