@@ -96,11 +96,11 @@ def _store(upload: UploadFile, folder: Path) -> Attachment:
     kind = sniff(head)
     if kind is None:
         raise UnknownEncoding("the file is no JPEG, PNG, WebP, HEIC, MP4, Ogg, AMR or WAV")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     waiting = folder / f".{secrets.token_hex(8)}.part"
     digest, size = sha256(), 0
     try:
-        with waiting.open("xb") as target:
+        with open(waiting, "xb", opener=_private) as target:
             source.seek(0)
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
@@ -109,13 +109,18 @@ def _store(upload: UploadFile, folder: Path) -> Attachment:
             target.flush()
             os.fsync(target.fileno())
         path = attachment_path(folder, digest.hexdigest())
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         waiting.rename(path)
         for flushed in (path.parent, folder):
             _flush_folder(flushed)
     finally:
         waiting.unlink(missing_ok=True)
     return Attachment(digest.hexdigest(), size, kind)
+
+
+def _private(path: str, flags: int) -> int:
+    """Photos of people and places are for nobody else on the machine."""
+    return os.open(path, flags, 0o600)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from console.pages.description import description_page
 from console.pages.status import Counts, EventLine, Status, sign_in_page, status_page
 from console.problems import NotSignedIn, TooMany
 from console.rights import RIGHTS, Operator
-from core.errors import StoreUnavailable
+from core.errors import NotAllowed, StoreUnavailable
 from core.ids import same_digest, token_sha256
 
 router = APIRouter(include_in_schema=False)
@@ -100,6 +100,8 @@ async def sign_in_form(request: Request) -> HTMLResponse:
 async def sign_in(request: Request) -> Response:
     """Signs in by the form; wrong ones see it again with the reason."""
     console = console_of(request)
+    if request.headers.get("Sec-Fetch-Site", "same-origin") in ("cross-site", "same-site"):
+        raise NotAllowed("Sign in on our own page; this form was sent by another site.")
     fields = await _form(request)
     try:
         wanted = SignIn(name=fields.get("name", "")[:64] or "?", password=fields.get("password", "")[:200] or "?")

@@ -61,6 +61,18 @@ async def test_an_own_account_gives_no_new_tries_at_others(city: City) -> None:
     assert answer.status_code == 429
 
 
+async def test_another_site_signs_nobody_in(city: City) -> None:
+    form = {"name": "viewer", "password": PASSWORD}
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)):
+        answer = await city.client.post("/sign-in", data=form, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == status
+        assert ("set-cookie" in answer.headers) == (status == 303)
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        body = '{"name": "viewer", "password": "' + PASSWORD + '"}'
+        answer = await city.client.post("/api/session", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 422, "what a form of another site can send is no sign-in"
+
+
 async def test_few_wait_for_a_hash(city: City) -> None:
     city.console.passwords = Passwords(at_once=1, most_waiting=2)
     city.console.attempts = Attempts(1000, 300)

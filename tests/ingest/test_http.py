@@ -231,7 +231,9 @@ async def test_attachments(site: Site) -> None:
     answer = await site.http.post("/v1/attachments", files=files, headers=site.bearer())
     digest = hashlib.sha256(JPEG).hexdigest()
     assert (answer.status_code, answer.json()) == (200, {"sha256": digest, "bytes": len(JPEG), "type": "image/jpeg"})
-    assert attachment_path(site.folder, digest).read_bytes() == JPEG
+    stored = attachment_path(site.folder, digest)
+    assert stored.read_bytes() == JPEG
+    assert [path.stat().st_mode & 0o077 for path in (stored, stored.parent, stored.parent.parent)] == [0, 0, 0]
     again = await site.http.post("/v1/attachments", files=files, headers=site.bearer())
     assert again.json() == answer.json()
     assert [path.name for path in site.folder.rglob("*") if path.is_file()] == [digest]

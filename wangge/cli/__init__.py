@@ -97,7 +97,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing more to say
         sys.exit(1)
     except OSError as error:  # of a file or folder that was named; what a room can explain better, it has explained
-        _fail(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.", 1)
+        named = isinstance(error.filename, str | os.PathLike)
+        _fail(f"{os.fspath(error.filename)} cannot be used: {error.strerror}." if named else f"{error}.", 1)
 
 
 def _fail(sentence: str, status: int) -> None:
