@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from fastapi import APIRouter
 from prometheus_client import REGISTRY
 
 from alerts.engine import Engine
@@ -131,33 +132,35 @@ class Service:
             local_token=self.plan.local_token,
             addresses=self.addresses,
         )
-        routers = []
-        if "ingest" in self.plan.roles:
-            operators = MqttOperators(self.store)
-            self.collector = await self._open_collector(operators)
-            folder = attachments_folder(settings, self.plan.data)
-            if folder is None:
-                log.warning("service.takes_no_attachments", remedy="set ingest.http.attachments_folder")
-            routers.append(device_routes(self.collector.intake, settings.ingest.http, self.clock, folder))
-            if settings.ingest.mqtt.enabled:
-                self.mqtt = MqttPart(
-                    settings.ingest.mqtt,
-                    self.plan.ports.mqtt,
-                    self.store,
-                    self.collector,
-                    self.keeper,
-                    operators,
-                    self.clock,
-                )
-            if settings.ingest.mqtt.broker_url:
-                self.broker = BrokerPart(settings.ingest.mqtt, self.collector, self.store, self.clock)
-            REGISTRY.register(
-                MqttCollector(
-                    lambda: self.mqtt.stats if self.mqtt else None, lambda: self.broker.stats if self.broker else None
-                )
-            )
+        routers = [await self._prepare_ingestion()] if "ingest" in self.plan.roles else []
         app = create_app(self.console, routers, api="console" in self.plan.roles)
         self.http = HttpServer(app, settings.http, self.plan.http)
+
+    async def _prepare_ingestion(self) -> APIRouter:
+        """Collector, MQTT and the consumer of a broker, none started yet; returns the routes for devices."""
+        settings, operators = self.plan.settings, MqttOperators(self.store)
+        self.collector = await self._open_collector(operators)
+        if settings.ingest.mqtt.enabled:
+            self.mqtt = MqttPart(
+                settings.ingest.mqtt,
+                self.plan.ports.mqtt,
+                self.store,
+                self.collector,
+                self.keeper,
+                operators,
+                self.clock,
+            )
+        if settings.ingest.mqtt.broker_url:
+            self.broker = BrokerPart(settings.ingest.mqtt, self.collector, self.store, self.clock)
+        REGISTRY.register(
+            MqttCollector(
+                lambda: self.mqtt.stats if self.mqtt else None, lambda: self.broker.stats if self.broker else None
+            )
+        )
+        folder = attachments_folder(settings, self.plan.data)
+        if folder is None:
+            log.warning("service.takes_no_attachments", remedy="set ingest.http.attachments_folder")
+        return device_routes(self.collector.intake, settings.ingest.http, self.clock, folder)
 
     async def _open_collector(self, operators: MqttOperators) -> Collector:
         settings = self.plan.settings
