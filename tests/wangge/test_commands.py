@@ -107,6 +107,20 @@ def test_a_terminal_without_chinese(service_folder: Path) -> None:
     assert "\\u7f51\\u683c" in done.stdout
 
 
+def test_an_export_that_fails_leaves_the_old_file(service_folder: Path) -> None:
+    out = service_folder / "day.gpx"
+    out.write_text("of yesterday")
+    period = ("--from", "2026-11-24T08:00:00Z", "--to", "2026-11-24T09:00:00Z")
+    done = wangge("tracks", "export", "--device", "nobody", *period, "--out", str(out), "--data", str(service_folder))
+    assert done.returncode == 1, done.stderr
+    assert "nobody" in done.stderr
+    assert out.read_text() == "of yesterday"
+    assert not list(service_folder.glob(".*.partial"))
+    pipe = ("--out", "/dev/null", "--data", str(service_folder))
+    assert wangge("tracks", "export", "--device", "nobody", *period, *pipe).returncode == 1
+    assert not Path("/dev/null").is_file()
+
+
 def test_a_reader_that_goes_away() -> None:
     command = [sys.executable, "-m", "wangge", "config", "reference"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT) as writing:

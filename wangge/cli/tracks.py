@@ -1,7 +1,8 @@
 """wangge tracks export: the stored fixes of a device as a file. Goes to the store itself; audited."""
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -41,6 +42,25 @@ def export(
     if format not in track_work.FORMATS:
         raise typer.BadParameter(f"{format!r} is none of {', '.join(track_work.FORMATS)}", param_hint="--format")
     settings = settings_of(data, config)
-    target: TextIO | None = out.open("w", encoding="utf-8", newline="") if out else None
-    with target or nullcontext():
-        run(track_work.export(data, settings, wanted, format, target or sys.stdout))
+    with _whole(out) as target:
+        run(track_work.export(data, settings, wanted, format, target))
+
+
+@contextmanager
+def _whole(out: Path | None) -> Iterator[TextIO]:
+    """stdout, a pipe, or a file that appears when all of it is written; the one before stays till then."""
+    if out is None:
+        yield sys.stdout
+        return
+    if out.exists() and not out.is_file():
+        with out.open("w", encoding="utf-8", newline="") as target:
+            yield target
+        return
+    out = out.resolve()
+    unfinished = out.with_name(f".{out.name}.partial")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as target:
+            yield target
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
