@@ -191,7 +191,7 @@ def _employ(plan: DemoPlan, number: int, grid: GridRow, on_duty_now: bool, rng: 
         if drawn < bound:
             lines = candidate
             break
-    handset = DeviceRow(f"hs-{number:05d}", "handset", f"{name}的手持机", "GT-5")
+    handset = DeviceRow(f"hs-{number:05d}", "handset", f"{name}的手持机", "GT-5", settings={"simulated": True})
     team = grid.name.partition("第")[0]
     phone = f"13900{number:06d}"
     plan.workers.append(
@@ -204,7 +204,9 @@ def _terminals(plan: DemoPlan, count: int, rng: np.random.Generator) -> Iterator
         grid = plan.grids[int(at)]
         services = [_SERVICES[i] for i in sorted(rng.choice(len(_SERVICES), 2 + int(rng.integers(5)), replace=False))]
         name = f"{grid.name.partition('第')[0]}便民缴费终端"
-        device = DeviceRow(f"pos-{number:05d}", "terminal", name, "SP-80", settings={"services": services})
+        device = DeviceRow(
+            f"pos-{number:05d}", "terminal", name, "SP-80", settings={"services": services, "simulated": True}
+        )
         yield DemoTerminal(device, grid.code, *_inside(plan.plots[int(at)], rng))
 
 

@@ -1,7 +1,8 @@
 """The manifest for simulated devices: who they are, with new tokens, where they walk and when they work.
 
-Making it rotates the credentials of the devices in it: tokens are known only at that moment. The document is plain
-JSON; simulators/manifest.py reads the same shape.
+Making it rotates the credentials of the devices in it: tokens are known only at that moment. So only devices whose
+settings say `"simulated": true` (those of the demo city) are taken: a trial on a live service cuts no real device off.
+The document is plain JSON; simulators/manifest.py reads the same shape.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ JOIN LATERAL (SELECT grid FROM worker_grids WHERE worker = w.worker AND valid_fr
               AND (valid_to IS NULL OR %(now)s < valid_to) ORDER BY valid_from LIMIT 1) held ON true
 JOIN grids g ON g.code = held.grid
 LEFT JOIN presence p ON p.device = d.key
-WHERE d.kind = 'handset' AND d.retired_at IS NULL
+WHERE d.kind = 'handset' AND d.retired_at IS NULL AND d.settings @> '{"simulated": true}'
 ORDER BY coalesce(p.received_at > %(now)s - interval '1 minute', false), d.id LIMIT %(count)s
 """
 TERMINALS = """
@@ -33,7 +34,7 @@ SELECT d.key, d.id, s.lat, s.lon, s.grid, d.settings FROM devices d
 JOIN LATERAL (SELECT grid, lat, lon FROM device_sites WHERE device = d.key AND valid_from <= %(now)s
               AND (valid_to IS NULL OR %(now)s < valid_to) LIMIT 1) s ON s.lat IS NOT NULL
 LEFT JOIN presence p ON p.device = d.key
-WHERE d.kind = 'terminal' AND d.retired_at IS NULL
+WHERE d.kind = 'terminal' AND d.retired_at IS NULL AND d.settings @> '{"simulated": true}'
 ORDER BY coalesce(p.received_at > %(now)s - interval '1 minute', false), d.id LIMIT %(count)s
 """
 PLACES = "SELECT grid, lat, lon, radius_m FROM places WHERE grid = ANY (%s) ORDER BY grid, kind DESC, ordinal, id"

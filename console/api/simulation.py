@@ -37,7 +37,7 @@ class Manifest(BaseModel):
 async def make_manifest(
     request: Request, caller: Annotated[Operator, needs("simulation.manifest")], body: Wanted
 ) -> Manifest:
-    """Picks devices in service, idle ones first, gives each a new token, and says where it belongs."""
+    """Picks simulated devices, idle ones first, gives each a new token, and says where it belongs."""
     if caller.division:
         raise NotAllowed("Only an administrator of the whole city makes a manifest: it takes any device.")
     console = console_of(request)
@@ -47,7 +47,10 @@ async def make_manifest(
         )
         for kind, wanted in (("handsets", body.handsets), ("terminals", body.terminals)):
             if (known := len(document[kind])) < wanted:
-                raise InvalidInput(f"{kind}: {wanted} were asked for, {known} are known; make more with demo-city.")
+                raise InvalidInput(
+                    f"{kind}: {wanted} were asked for, {known} simulated ones are registered; make more with demo-city "
+                    "(real devices are never taken: their tokens would change)."
+                )
         profiled = await _profiled(connection, [one["id"] for one in document["terminals"]])
         details: dict[str, object] = {"handsets": body.handsets, "terminals": body.terminals}
         await record(

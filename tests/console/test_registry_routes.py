@@ -68,10 +68,14 @@ async def test_import_with_a_dry_run(city: City) -> None:
     assert scoped.status_code == 403
 
 
-async def test_manifest_gives_working_tokens(city: City) -> None:
-    answer = await city.client.post(
-        "/api/simulation/manifest", json={"handsets": 2, "terminals": 1}, headers=city.headers("local")
-    )
+async def test_manifest_gives_working_tokens_and_takes_no_real_device(city: City) -> None:
+    wanted = {"handsets": 2, "terminals": 1}
+    real = await city.client.post("/api/simulation/manifest", json=wanted, headers=city.headers("local"))
+    assert real.status_code == 422
+    assert "real devices are never taken" in real.json()["detail"]
+    async with city.store.connection() as connection:
+        await connection.execute("""UPDATE devices SET settings = '{"simulated": true}'""")
+    answer = await city.client.post("/api/simulation/manifest", json=wanted, headers=city.headers("local"))
     document = answer.json()
     assert [one["id"] for one in document["handsets"]] == ["h1", "h2"]
     assert len(document["handsets"][0]["polygon"]) == 5
