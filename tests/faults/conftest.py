@@ -21,7 +21,7 @@ async def up(service_folder: Path) -> AsyncIterator[Up]:
 @pytest.fixture(scope="session")
 def _gentle() -> Iterator[Up]:
     with reachable_folder() as folder:
-        service = Up(folder / "data")
+        service = Up(folder / "data", WANGGE_INGEST__LANES__LINGER_MS="2")  # thousands wait, one after the other
         service.start()
         try:
             yield service
