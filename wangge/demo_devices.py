@@ -25,8 +25,8 @@ from simulators.session import Options
 
 RUN_SECONDS = 7 * 86400.0
 OPENING = ("sos", "removed", "mock", "low_battery", "tampered", "paper_out")
-MIX = AnomalyMix(0.6, near_miss=0.1, opening=OPENING)
-"""In each two hours six of ten devices, so that something happens every few minutes; six things at once."""
+MIX = AnomalyMix(1.0, near_miss=0.1, opening=OPENING)
+"""Six things at once, then one every few minutes: each device has its turn in the first two hours."""
 TRUTH_EVERY_S = 10.0
 TRACKS_END_BEFORE_MS = 20 * 60_000
 """Between the past and the present, so that nobody seems to have jumped."""
