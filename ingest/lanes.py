@@ -62,6 +62,7 @@ class LaneChannel:
         self.lane = lane
         self.name = LANE_NAMES[lane]
         self._settings = settings
+        self._enough = min(settings.enough_rows, settings.batch_rows)
         self._linger_s = (settings.urgent_linger_ms if lane == Lane.URGENT else settings.linger_ms) / 1000
         self._pieces: deque[Piece] = deque()
         self._lock = threading.Lock()
@@ -100,11 +101,11 @@ class LaneChannel:
             self._pieces.extend(pieces)
             self.rows += rows
             self.bytes += size
-            if self._idle or self.rows >= self._settings.batch_rows:
+            if self._idle or self.rows >= self._enough:
                 self._changed.notify()
 
     def take(self) -> list[Piece]:
-        """The next batch: full, or what came within the linger; empty only when the lane is closed and empty."""
+        """The next batch: enough rows, or what came within the linger; empty only when the lane is closed and empty."""
         with self._changed:
             self._idle = True
             while not self._pieces and not self._closed:
@@ -112,7 +113,7 @@ class LaneChannel:
             self._idle = False
             most = self._settings.batch_rows
             left_s = self._linger_s
-            while left_s > 0 and self.rows < most and not self._closed:
+            while left_s > 0 and self.rows < self._enough and not self._closed:
                 self._changed.wait(left_s)
                 left_s = self._oldest_at + self._linger_s - time.monotonic()
             batch: list[Piece] = []

@@ -38,6 +38,9 @@ class LaneSettings(BaseModel):
     batch_rows: int = Field(
         default=5000, ge=1, le=100_000, description="Most rows in one batch (a larger payload goes whole)."
     )
+    enough_rows: int = Field(
+        default=1000, ge=1, le=50_000, description="A batch of so many rows is written at once, without waiting longer."
+    )
     linger_ms: float = Field(
         default=20.0, ge=0, le=1000, description="A batch that is not full waits this long for more."
     )
