@@ -18,6 +18,7 @@ from devices.credentials import authenticates
 from devices.records import DeviceRecord
 from devices.registry import Registry
 from ingest.batch import Tally
+from ingest.deferred import Deferred, is_late, looks_late
 from ingest.lanes import Lanes, Parcel, Piece
 from ingest.limits import Buckets
 from ingest.metrics import IngestMetrics
@@ -61,6 +62,8 @@ class Intake:
         self._tokens = TokenIndex()
         self._messages = Buckets(limits.messages_per_s, limits.burst_s)
         self._records = Buckets(limits.records_per_s, limits.burst_s)
+        self._deferred = Deferred(settings.lanes.deferred_bytes, self._place_deferred)
+        self._late_ms = round(settings.admission.backfill_after_s * 1000)
         self._ready_callbacks: list[Callable[[], None]] = []
         self._hold: Callable[[int, float], None] = _nothing
         self._room = asyncio.Event()
@@ -125,35 +128,61 @@ class Intake:
         """Takes messages over in order; returns how many, less than all when a lane is full."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        by_key, sort, have_room = self._registry().by_key, self._sorter.sort, self._lanes.have_room
         going: list[tuple[int, Piece]] = []
         roomy: set[int] = set()
         taken = 0
         for message in messages:
-            device = message.device
-            source = Source(
-                None if device.kind == "unknown" else by_key(device.key),
-                message.kind,
-                message.topic,
-                message.received_ms,
-                "mqtt",
-                None,
-                message.retain,
-            )
-            pieces = sort(source, message.payload, Parcel(message, message.asks))
-            if not pieces:
-                self._loop.call_soon(complete, (message,))
-            elif not have_room(pieces, roomy):
+            if not self._take(message, going, roomy):
                 self._metrics.held_back.labels(via="mqtt").inc()
                 break
-            going += pieces
             taken += 1
-            if len(message.payload) > _LARGE:
-                self._regulate(device.key, pieces)
-        if taken:
+        if going:
             self._lanes.put(going)
+        if taken:
             self._metrics.payloads.labels(kind=messages[0].kind, via="mqtt").inc(taken)
         return taken
+
+    def _take(self, message: Inbound, going: list[tuple[int, Piece]], roomy: set[int]) -> bool:
+        """Sorts one message into `going`, or defers old fixes whose lane is full; False when it must wait outside."""
+        deferred = self._deferred
+        if deferred and looks_late(message.payload, message.received_ms - self._late_ms):
+            return deferred.add(message)
+        pieces = self._sort(message)
+        if not pieces:
+            assert self._loop is not None
+            self._loop.call_soon(complete, (message,))
+            return True
+        if (deferred and is_late(pieces)) or not self._lanes.have_room(pieces, roomy):
+            return is_late(pieces) and deferred.add(message)
+        going += pieces
+        if len(message.payload) > _LARGE:
+            self._regulate(message.device.key, pieces)
+        return True
+
+    def _sort(self, message: Inbound) -> list[tuple[int, Piece]]:
+        device = message.device
+        source = Source(
+            None if device.kind == "unknown" else self._registry().by_key(device.key),
+            message.kind,
+            message.topic,
+            message.received_ms,
+            "mqtt",
+            None,
+            message.retain,
+        )
+        return self._sorter.sort(source, message.payload, Parcel(message, message.asks))
+
+    def _place_deferred(self, message: Inbound) -> int | None:
+        """Puts a deferred message into its lanes; how many rows, None when there is no room."""
+        pieces = self._sort(message)
+        if not pieces:
+            complete((message,))
+            return 0
+        if not self._lanes.place(pieces):
+            return None
+        self._metrics.deferred_bytes.set(self._deferred.bytes)
+        self._regulate(message.device.key, pieces)
+        return sum(len(piece.rows) for _, piece in pieces)
 
     def _regulate(self, key: int, pieces: Iterable[tuple[int, Piece]]) -> None:
         """A device over its records is not read for a while (many records come in large payloads only)."""
@@ -249,6 +278,7 @@ class Intake:
 
     def _room_again(self) -> None:
         self._room.set()
+        self._deferred.room_again()
         for callback in self._ready_callbacks:
             callback()
 

@@ -8,7 +8,7 @@ cannot hold up fixes; in `batches` their lane is that of live facts.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -163,15 +163,17 @@ class Lanes:
         self.put(pieces)
         return True
 
-    def have_room(self, pieces: Iterable[tuple[int, Piece]], roomy: set[int]) -> bool:
+    def have_room(self, pieces: Sequence[tuple[int, Piece]], roomy: set[int]) -> bool:
         """Whether all lanes of these pieces have room; the one that has none will call `on_room`.
 
+        A payload with something urgent asks the urgent lane alone: it may go over the bounds of the others.
         roomy: lanes asked before in this read of a socket; they are not asked again.
         """
         for lane, _ in pieces:
             if lane not in roomy:
                 if not self.channels[lane].has_room:
-                    return False
+                    urgent = any(other == Lane.URGENT for other, _ in pieces)
+                    return urgent and lane != Lane.URGENT and self.channels[Lane.URGENT].has_room
                 roomy.add(lane)
         return True
 

@@ -64,6 +64,9 @@ class IngestMetrics:
         self.waiting_bytes = Gauge(
             "wangge_ingest_waiting_bytes", "Bytes that wait in a lane.", ["lane"], registry=registry
         )
+        self.deferred_bytes = Gauge(
+            "wangge_ingest_deferred_bytes", "Bytes of old fixes that wait for room in their lane.", registry=registry
+        )
 
     def lane(self, name: str) -> LaneMetrics:
         """The figures of one lane."""

@@ -51,6 +51,11 @@ class LaneSettings(BaseModel):
     most_bytes: int = Field(
         default=32 << 20, ge=1 << 20, description="Bytes that may wait in one lane before senders are held back."
     )
+    deferred_bytes: int = Field(
+        default=128 << 20,
+        ge=0,
+        description="Payloads of old fixes that find their lane full wait in memory, so that live ones pass them.",
+    )
     retry_first_s: float = Field(default=0.1, gt=0, description="First wait before a batch is tried again, store away.")
     retry_most_s: float = Field(
         default=5.0, gt=0, description="Longest wait before a batch is tried again, store away."
