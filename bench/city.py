@@ -31,6 +31,8 @@ from wangge.running import find
 
 MIB = 1024 * 1024
 SAMPLE_S = 0.5
+SETTLE_S = 1.0
+"""The rules gather live facts for half a second before they read them; what waits longer is queued."""
 EVALUATED_WITHIN_S = 600.0
 
 
@@ -115,6 +117,7 @@ def _under(
         peak = max(peak, service.resident_bytes())
         time.sleep(SAMPLE_S)
     took, used = time.monotonic() - began, service.cpu_s() - cpu
+    time.sleep(SETTLE_S)
     queued = _unread(connection)
     report = report_of(devices, 60.0)
     if report.summary.unacked:

@@ -62,6 +62,10 @@ class LaneChannel:
         self.lane = lane
         self.name = LANE_NAMES[lane]
         self._settings = settings
+        # Old fixes beyond two batches wait as they came (ingest.deferred): sorting them early would hold up live ones.
+        self._most_rows = (
+            min(settings.most_rows, 2 * settings.batch_rows) if lane == Lane.BACKFILL else settings.most_rows
+        )
         self._enough = min(settings.enough_rows, settings.batch_rows)
         self._linger_s = (settings.urgent_linger_ms if lane == Lane.URGENT else settings.linger_ms) / 1000
         self._pieces: deque[Piece] = deque()
@@ -89,7 +93,7 @@ class LaneChannel:
 
     @property
     def _below_bounds(self) -> bool:
-        return self.rows < self._settings.most_rows and self.bytes < self._settings.most_bytes and not self._closed
+        return self.rows < self._most_rows and self.bytes < self._settings.most_bytes and not self._closed
 
     def put(self, pieces: Sequence[Piece]) -> None:
         """Adds pieces; ask `has_room` before (what one read of a socket held may go over the bounds)."""
@@ -134,7 +138,7 @@ class LaneChannel:
 
     @property
     def _half_empty(self) -> bool:
-        return self.rows <= self._settings.most_rows // 2 and self.bytes <= self._settings.most_bytes // 2
+        return self.rows <= self._most_rows // 2 and self.bytes <= self._settings.most_bytes // 2
 
     def give_back(self, pieces: Sequence[Piece]) -> None:
         """Puts a batch that was not written to the front again."""

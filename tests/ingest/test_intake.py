@@ -305,3 +305,20 @@ async def test_payloads_of_any_kind_never_raise(rig: Rig) -> None:
     messages = [message(rig, kind, payload, origin) for kind in kinds for payload in payloads]
     await publish(rig, *messages)
     assert msgspec.json.encode([list(m.rejects) for m in messages])
+
+
+async def test_an_alarm_goes_past_old_fixes_that_find_their_lane_full(make_rig: RigMaker) -> None:
+    async with make_rig(lanes={"most_rows": 1000, "batch_rows": 100, "enough_rows": 100}) as rig:
+        intake, origin = rig.collector.intake, Connection()
+        began_ms = now_ms() - 900_000
+        old = [
+            message(rig, "fix", [fix(fixed_at=began_ms + (turn * 100 + n) * 10) for n in range(100)], origin)
+            for turn in range(60)
+        ]
+        sos = message(rig, "fix", fix(alarm="sos"), origin)
+        assert [intake.offer([one]) for one in [*old, sos]] == [1] * 61
+        assert len(intake._deferred) > 0
+        await until(lambda: sos.finished)
+        assert not all(one.finished for one in old)
+        await until(lambda: all(one.finished for one in old))
+        assert rig.rows("SELECT count(*) FROM fixes") == [(6001,)]
