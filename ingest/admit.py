@@ -7,7 +7,6 @@ says by then). Sources: design §3, §4, §7; handsets §4 (trust in a position)
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -76,7 +75,7 @@ def admit_fix(
         raise range_fault(fix, _RANGES)
     lat, lon, raw_lat, raw_lon, datum, found = _place(judge, device.datum, fix)
     flags |= found
-    digest = blake2b(_encode(_as_tuple(fix)) + extra.content, digest_size=8, key=judge.digest_key).digest()
+    digest = judge.digest(_encode(_as_tuple(fix)) + extra.content)
     alarm = fix.alarm
     accuracy, altitude, speed, heading = fix.accuracy_m, fix.altitude_m, fix.speed_mps, fix.heading_deg
     column = extra.column

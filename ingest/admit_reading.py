@@ -1,6 +1,5 @@
 """POS record + device + arrival time → a packed row with its lane, or a reason why not. Pure; see `ingest.admit`."""
 
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -65,7 +64,7 @@ def admit_reading(judge: Judge, device: DeviceRecord, reading: Reading, received
         flags |= Flag.TIME_REPAIRED
     _check(reading)
     content = _encode(msgspec.structs.astuple(reading)) + extra.content
-    digest = blake2b(content, digest_size=8, key=judge.digest_key).digest()
+    digest = judge.digest(content)
     lat, lon, shifted = _place(device, reading)
     values: dict[str, Any] = msgspec.structs.asdict(reading)
     values |= {name: codes.get(values[name]) for name, codes in _CODES.items()}

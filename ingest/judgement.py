@@ -5,9 +5,10 @@ dates 1024 weeks (7168 days) or twice that early; a time that lies within a day 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Final
+from hashlib import blake2b
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -58,6 +59,17 @@ class Judge:
     west: float
     north: float
     east: float
+    _keyed: Any = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_keyed", blake2b(digest_size=8, key=self.digest_key))
+
+    def digest(self, content: bytes) -> bytes:
+        """The keyed 64-bit digest of a decoded content, as core.ids.digest64; the key is hashed in once only."""
+        keyed = self._keyed.copy()
+        keyed.update(content)
+        digest: bytes = keyed.digest()
+        return digest
 
     @classmethod
     def of(cls, settings: AdmissionSettings, retention: RetentionSettings, digest_key: bytes) -> "Judge":

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -41,9 +42,11 @@ log = structlog.get_logger()
 _TIME_MS: Final = re.compile(rb'"fixed_at"\s*:\s*(\d{11,14})\b')
 _TIME_TEXT: Final = re.compile(rb'"fixed_at"\s*:\s*"([0-9T:.Z+ -]{10,40})"')
 _UNPACKABLE: Final = (struct.error, OverflowError, UnicodeError)
+_NOT_STORABLE: Final = (Inadmissible, *_UNPACKABLE)
 _CARD: Final = int(Flag.CARD_MASKED)
 _CUT: Final = int(Flag.EXTRA_CUT)
 _SOS_KEPT: Final = 8
+_at_ms = attrgetter("at_ms")
 _NAMES_OF_OTHERS: Final = ("device", "device_id")
 _RIGHT_KIND: Final = {FIX: "handset", POS: "terminal"}
 
@@ -133,8 +136,12 @@ class Sorter:
             parcel.malformed = str(error)
             return self._refuse_all(source, payload, parcel, "malformed", str(error))
         if decoded.indexes is ONE and decoded.records[0].extra is None:
-            with suppress(Inadmissible, *_UNPACKABLE):  # which is told below
-                return [self._plain(source, device, parcel, admit(device, decoded.records[0], source.received_ms))]
+            try:
+                row: Row | None = admit(device, decoded.records[0], source.received_ms)
+            except _NOT_STORABLE:
+                row = None  # which is told below
+            if row is not None:
+                return [self._plain(source, device, parcel, row)]
         rows: list[Row] = []
         indexes: list[int] = []
         refused = [(item.index, "malformed", item.reason, item.raw) for item in decoded.refused]
@@ -159,19 +166,18 @@ class Sorter:
     def _lanes_of(
         self, source: Source, device: DeviceRecord, parcel: Parcel, rows: list[Row], indexes: Sequence[int]
     ) -> Placed:
-        """One piece a lane."""
-        newest = max(rows, key=lambda row: row.at_ms)
-        by_lane: dict[int, list[int]] = {}
-        flags = 0
-        for place, row in enumerate(rows):
-            by_lane.setdefault(row.lane, []).append(place)
-            flags |= row.flags
+        """One piece a lane; most payloads have one lane and are not taken apart."""
+        newest = max(rows, key=_at_ms)
         self._sights.see(device.key, source.received_ms, newest, source.via)
-        if flags & (_CARD | _CUT):
+        if any(flags & (_CARD | _CUT) for flags in {row.flags for row in rows}):
             self._note_flags(source, device, parcel, rows, indexes)
+        lanes = {row.lane for row in rows}
+        if len(lanes) == 1:
+            return [(newest.lane, _piece(source.kind, rows, indexes, parcel))]
+        places = {lane: [place for place, row in enumerate(rows) if row.lane == lane] for lane in sorted(lanes)}
         return [
-            (lane, _piece(source.kind, [rows[p] for p in places], [indexes[p] for p in places], parcel))
-            for lane, places in by_lane.items()
+            (lane, _piece(source.kind, [rows[p] for p in some], [indexes[p] for p in some], parcel))
+            for lane, some in places.items()
         ]
 
     def _plain(self, source: Source, device: DeviceRecord, parcel: Parcel, row: Row) -> tuple[int, Piece]:

