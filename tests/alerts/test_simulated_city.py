@@ -1,7 +1,6 @@
 """The simulators' city through the rules: what was injected is found, a clean city is quiet (domain: ≤ 1 event per
 1,000 device-days and rule)."""
 
-import os
 from datetime import UTC, datetime
 
 import msgspec
@@ -99,7 +98,6 @@ async def test_a_clean_hour_is_quiet() -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif("WANGGE_SOAK" not in os.environ, reason="`make soak` runs the full counts")
 async def test_a_clean_day_of_a_district_is_quiet() -> None:
     """1,000 device-days (handsets' of 8 h): at most one event a rule."""
     manifest, memory = city(700, 100, 8.0)
