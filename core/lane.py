@@ -18,6 +18,7 @@ POS = "pos"
 REFUSAL = "refusal"
 SECURITY = "security"
 MESSAGE = "message"
+CAMERA = "camera"
 
 FAMILIES: dict[str, str] = {
     FIX: "fixes",
@@ -25,5 +26,6 @@ FAMILIES: dict[str, str] = {
     REFUSAL: "quarantine",
     SECURITY: "security_facts",
     MESSAGE: "device_messages",
+    CAMERA: "camera_facts",
 }
 """Fact family (as in `batches.family`) → its table."""

@@ -67,8 +67,8 @@ want="$kind $(cat pyproject.toml constraints.txt | cksum)"
 have=$(cat ".venv/installed-$kind" 2> /dev/null || true)
 if [ "$want" != "$have" ]; then
     say "installing Python packages into .venv …"
-    extras=bench
-    [ "$kind" = test ] && extras=bench,test
+    extras=bench,scenes
+    [ "$kind" = test ] && extras=bench,scenes,test
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location -c constraints.txt -e ".[$extras]" ||
         { say "missing: the Python packages could not be installed (see above); a package index must be reachable, then run it again"; exit 1; }
     printf '%s' "$want" > ".venv/installed-$kind"

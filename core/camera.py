@@ -1,0 +1,95 @@
+"""Facts about cameras: what the workshop `streams` saw of a camera or of a media root, for the rules to judge.
+
+A fact is what was measured, never a verdict: thresholds, hysteresis and events are the rules' (alerts.rules.camera).
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class KindCode(IntEnum):
+    """`camera_facts.kind`, with the figures that each has (SI units)."""
+
+    SIGNAL = 0
+    """The stream came or went. stream; state: `up` or `lost`; since_ms; reason (lost: refused, unreachable,
+    unauthorized, stalled, garbage, ended)."""
+    QUALITY = 1
+    """One sample of the picture; `score` 0 (useless) to 1 (as good as this camera's own reference)."""
+    CLOCK = 2
+    """The camera's clock: offset_s (camera minus ours), source `rtcp` or `onvif`."""
+    GAP = 3
+    """Footage is missing. stream, from_ms, to_ms; reason: signal (the camera was away), restart, overload, disk, clock."""
+    STORAGE = 4
+    """A media root: free_bytes, total_bytes, written_bytes_per_s, kept_days (of the oldest main footage),
+    days_possible (that the disk can hold at this rate), days_wanted, days_left (until footage younger than days_wanted
+    must go; null: never)."""
+    DISK = 5
+    """Writing to a media root: state `ok` or `failing`, error (its text), since_ms."""
+
+
+class Light(IntEnum):
+    """`camera_facts.light`: by the sun at the camera's place."""
+
+    DAY = 0
+    NIGHT = 1
+
+
+class CameraFact(msgspec.Struct, frozen=True, gc=False):
+    """A fact to be stored. device: registry key, None for one about a media root. at_us: epoch microseconds.
+
+    picture: path of the picture that shows it, relative to the media root. Two facts with the same device, kind, root,
+    time and figures are one row.
+    """
+
+    at_us: int
+    kind: KindCode
+    device: int | None = None
+    light: Light | None = None
+    score: float | None = None
+    root: str | None = None
+    figures: dict[str, object] = {}
+    picture: str | None = None
+
+
+class StoredCameraFact(msgspec.Struct, frozen=True, gc=False):
+    """One row of `camera_facts` as rules read it. Times: UTC epoch milliseconds."""
+
+    device: int | None
+    at_ms: int
+    received_at_ms: int
+    digest: int
+    kind: int
+    light: int | None
+    score: float | None
+    root: str | None
+    figures: dict[str, object]
+    picture: str | None
+
+
+class QualityFigures(msgspec.Struct, frozen=True):
+    """`figures` of a QUALITY fact. Shares: 0–1. None: not known yet (no reference learned) or not measurable here.
+
+    Luma: 0–255 of the Y plane. *_ratio: this sample ÷ the camera's own reference for this light.
+    """
+
+    luma_mean: float
+    luma_p95: float
+    dark_share: float
+    """Pixels below 32."""
+    bright_share: float
+    """Pixels above 240."""
+    sharpness_ratio: float | None
+    """Laplacian variance after denoising, against the reference."""
+    edges_lost: float | None
+    """Share of the reference's background edges that are gone, foreground left out (Lee 2015)."""
+    shift_share: float | None
+    """Length of the shift against the reference ÷ picture width, by phase correlation; None where not trusted."""
+    noise: float
+    """Standard deviation of the luma's noise (Immerkær 1996)."""
+    cast: float
+    """Distance of the mean chroma from grey ÷ 128; None-like 0 for black-and-white pictures."""
+    frozen_s: float
+    """Seconds for which the decoded picture has not changed at all while packets came."""
+    width: int
+    height: int
