@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from core.camera import StoredCameraFact
 from core.fix import StoredFix
-from core.lane import FIX, MESSAGE, POS, REFUSAL, SECURITY
+from core.lane import CAMERA, FIX, MESSAGE, POS, REFUSAL, SECURITY
 from core.reading import StoredReading
 
 
@@ -115,6 +116,14 @@ FACT_FAMILIES: dict[str, FactFamily] = {
             f"device, {_ms('received_at')}, kind, client_id, body",
             "received_at, device, kind, client_id",
             StoredMessage,
+        ),
+        _family(
+            CAMERA,
+            "camera_facts",
+            "at",
+            f"device, {_ms('at')}, {_ms('received_at')}, digest, kind, light, score, root, figures, picture",
+            "at, device, digest",
+            StoredCameraFact,
         ),
     )
 }

@@ -15,7 +15,7 @@ import structlog
 from psycopg import AsyncConnection, sql
 
 from core.errors import StoreUnavailable
-from core.lane import FAMILIES, FIX, MESSAGE, POS, REFUSAL, SECURITY, Lane
+from core.lane import CAMERA, FAMILIES, FIX, MESSAGE, POS, REFUSAL, SECURITY, Lane
 from store import audit, timescale
 from store.cursors import StuckCursor, drop_handled_batches, oldest_unread_ms, stuck_cursors
 from store.leases import Lease
@@ -37,6 +37,7 @@ FACT_DAYS: dict[str, str] = {
     REFUSAL: "quarantine_days",
     SECURITY: "security_days",
     MESSAGE: "messages_days",
+    CAMERA: "camera_facts_days",
 }
 
 _OLD_ROWS: tuple[tuple[str, str, str], ...] = (
@@ -51,6 +52,7 @@ _OLD_ROWS: tuple[tuple[str, str, str], ...] = (
 _OLD_ROLLUPS: tuple[tuple[str, str, str], ...] = (
     ("fix_hours", "hour < %(cut)s", "rollups_days"),
     ("pos_hours", "hour < %(cut)s", "rollups_days"),
+    ("camera_hours", "hour < %(cut)s", "rollups_days"),
 )
 
 _OLD_EVENTS = """

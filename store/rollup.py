@@ -1,15 +1,16 @@
 """Roll-ups of the plain flavour: hourly figures added up from committed batches, each batch exactly once.
 
-The job has a cursor (reader `rollup`) on every lane of fixes and POS records. One transaction adds a bounded run of
-batches to fix_hours or pos_hours and moves the cursor, so a crash repeats nothing. On TimescaleDB continuous aggregates
-do this and `RollUp` finds nothing to do. Rooms read the views fixes_per_hour and transactions_per_hour.
+The job has a cursor (reader `rollup`) on every lane of fixes, POS records and facts about cameras. One transaction adds
+a bounded run of batches to the family's table of hours and moves the cursor, so a crash repeats nothing. On TimescaleDB
+continuous aggregates do this and `RollUp` finds nothing to do. Rooms read the views fixes_per_hour,
+transactions_per_hour and camera_quality_per_hour.
 """
 
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from core.lane import FIX, POS, Lane
+from core.lane import CAMERA, FIX, POS, Lane
 from store import timescale
 from store.cursors import make_cursors
 from store.leases import Lease
@@ -37,6 +38,15 @@ _ADD: dict[str, str] = {
         ON CONFLICT (device, hour) DO UPDATE
         SET transactions = h.transactions + excluded.transactions, approved = h.approved + excluded.approved,
             declined = h.declined + excluded.declined, amount_fen = h.amount_fen + excluded.amount_fen""",
+    CAMERA: """
+        INSERT INTO camera_hours AS h (device, hour, samples, score_sum, least_score)
+        SELECT device, date_trunc('hour', at, 'UTC'), count(*), sum(score)::double precision, min(score)
+        FROM camera_facts
+        WHERE at BETWEEN %(least)s AND %(greatest)s AND batch_id = ANY (%(batches)s) AND kind = 1
+            AND device IS NOT NULL AND score IS NOT NULL GROUP BY 1, 2
+        ON CONFLICT (device, hour) DO UPDATE
+        SET samples = h.samples + excluded.samples, score_sum = h.score_sum + excluded.score_sum,
+            least_score = least(h.least_score, excluded.least_score)""",
 }
 """Family → the statement that adds its batches up. Index: the one on batch_id of each day that the range touches."""
 

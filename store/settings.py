@@ -16,9 +16,14 @@ class RetentionSettings(BaseModel):
     quarantine_days: int = Field(default=30, ge=1, description="Input that could not be accepted.")
     security_days: int = Field(default=365, ge=1, description="Refused credentials, forbidden topics, masked cards.")
     messages_days: int = Field(default=400, ge=1, description="Answers, reports and states that devices sent.")
+    camera_facts_days: int = Field(
+        default=90, ge=2, description="What was measured of cameras and media folders, by time; footage has its own."
+    )
     events_days: int = Field(default=1826, ge=30, description="Grid events that reached a final step.")
     audit_days: int = Field(default=365, ge=30, description="The audit log.")
-    rollups_days: int = Field(default=1826, ge=2, description="Hourly roll-ups of fixes and transactions.")
+    rollups_days: int = Field(
+        default=1826, ge=2, description="Hourly roll-ups of fixes, transactions and picture scores."
+    )
     ready_days: int = Field(default=180, ge=2, description="When our own parts were ready.")
     downlink_days: int = Field(default=30, ge=1, description="Messages to devices after delivery or expiry.")
     tokens_days: int = Field(default=30, ge=1, description="Expired and revoked tokens of operators.")

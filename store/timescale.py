@@ -13,7 +13,7 @@ from store.settings import RetentionSettings
 
 Connection = AsyncConnection[Any]
 
-AGGREGATES = {"fix_hours": "fixes_days", "pos_hours": "pos_days"}
+AGGREGATES = {"fix_hours": "fixes_days", "pos_hours": "pos_days", "camera_hours": "camera_facts_days"}
 """Continuous aggregate → how long its raw rows are kept (a field of RetentionSettings)."""
 
 

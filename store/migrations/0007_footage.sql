@@ -13,8 +13,10 @@ CREATE TABLE media_roots (
 );
 
 -- Workers that are alive: cameras are divided by their number. expires_at is moved forward every few seconds.
+-- holder: one process life. worker: its place (host and number), the same after a restart.
 CREATE TABLE stream_workers (
     holder     text PRIMARY KEY,
+    worker     text NOT NULL,
     host       text NOT NULL,
     url        text NOT NULL,
     root       text NOT NULL REFERENCES media_roots,
@@ -27,6 +29,7 @@ INSERT INTO meta (name, value) VALUES
 
 -- One unbroken recording of one stream. id: made by the recorder, sortable by time, so that it needs no store.
 -- stream: 0 main, 1 sub. reason: why a new run began (start, reconnect, jump, drift, clock_step, overload, disk).
+-- gone: numbers of segments that were deleted, so that a row which comes late (a journal) does not bring them back.
 CREATE TABLE footage_runs (
     id         text PRIMARY KEY CHECK (id ~ '^[0-9A-Z]{26}$'),
     camera     integer NOT NULL REFERENCES devices,
@@ -34,7 +37,8 @@ CREATE TABLE footage_runs (
     root       text NOT NULL REFERENCES media_roots,
     epoch      bigint NOT NULL,
     began_at   timestamptz NOT NULL,
-    reason     text NOT NULL
+    reason     text NOT NULL,
+    gone       int4multirange NOT NULL DEFAULT '{}'
 );
 CREATE INDEX footage_runs_camera ON footage_runs (camera, stream, began_at);
 

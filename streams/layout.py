@@ -1,0 +1,99 @@
+"""Where things lie in a media root: `<camera id>/<main|sub>/<UTC day>/<run>-<n>.mp4`, `lost+found/`, `.wangge-root`.
+
+Camera ids begin with a letter or digit and hold no slash (the registry sees to it), so none meets the other names. On
+file systems that take no colon in names nothing is recorded; Linux and macOS take it.
+"""
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+from core.errors import ConfigurationError
+from core.ids import ulid
+from core.media import STREAMS
+
+ROOT_FILE: Final = ".wangge-root"
+LOST_AND_FOUND: Final = "lost+found"
+_NAME: Final = re.compile(r"(?P<run>[0-9A-Z]{26})-(?P<n>[0-9]{1,9})\.mp4")
+_ID: Final = re.compile(r"[0-9A-Z]{26}")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentName:
+    """What the path of a segment says. camera: the device's id. stream: 0 main, 1 sub. day: of its folder, in UTC."""
+
+    camera: str
+    stream: int
+    day: date
+    run: str
+    n: int
+
+    @property
+    def path(self) -> str:
+        """Relative to the root, with slashes."""
+        return f"{self.camera}/{STREAMS[self.stream]}/{self.day:%Y-%m-%d}/{self.run}-{self.n}.mp4"
+
+
+def day_of_us(at_us: int) -> date:
+    """The UTC day of an instant (epoch microseconds)."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).date()
+
+
+def parse(path: str) -> SegmentName | None:
+    """The other way round; None for a path that is not a segment's."""
+    parts = path.split("/")
+    if len(parts) != 4 or parts[1] not in STREAMS:
+        return None
+    match = _NAME.fullmatch(parts[3])
+    if match is None:
+        return None
+    try:
+        day = date.fromisoformat(parts[2])
+    except ValueError:
+        return None
+    name = SegmentName(parts[0], STREAMS.index(parts[1]), day, match["run"], int(match["n"]))
+    return name if name.path == path else None
+
+
+def open_root(folder: Path, now_ms: int) -> str:
+    """The id of a media root, which is made where there is none; blocking. now_ms: for a new id.
+
+    Raises ConfigurationError when the folder cannot be made or written, or its `.wangge-root` is garbled.
+    """
+    file = folder / ROOT_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            _make_id(file, ulid(now_ms, os.urandom(16).hex()))
+        found = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The folder for footage {folder} cannot be used: {error}.") from error
+    if not _ID.fullmatch(found):
+        raise ConfigurationError(f"{file} holds no id of a media root; remove it if this folder is new.")
+    return found
+
+
+def _make_id(file: Path, root: str) -> None:
+    """Whole or not at all; of two processes that do it at once the first wins."""
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    with draft.open("w", encoding="ascii") as out:
+        out.write(root + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, file)
+    draft.unlink()
+    sync_folder(file.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes new and removed names of a folder survive a power cut. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
