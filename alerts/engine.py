@@ -24,7 +24,7 @@ from alerts.state import Memory
 from alerts.subjects import World
 from core.clock import Clock, SystemClock
 from core.errors import StoreUnavailable
-from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
+from core.lane import CAMERA, FIX, POS, REFUSAL, SECURITY, Lane
 from core.supervise import Part
 from devices.registry import Registry
 from store.cursors import make_cursors
@@ -39,8 +39,8 @@ log = structlog.get_logger()
 NAME = "alerts"
 """Reader of the cursors, engine of the rule states, name of the lease."""
 
-_FAMILIES = (FIX, POS, SECURITY, REFUSAL)
-_PRESENT = {(family, lane) for family in (FIX, POS) for lane in (Lane.URGENT, Lane.LIVE)}
+_FAMILIES = (FIX, POS, CAMERA, SECURITY, REFUSAL)
+_PRESENT = {(family, lane) for family in (FIX, POS, CAMERA) for lane in (Lane.URGENT, Lane.LIVE)}
 _SLOW_S = 5.0
 _CURSORS_S = 60.0
 _READY_BACK_MS = 36 * 3_600_000

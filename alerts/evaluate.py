@@ -17,9 +17,10 @@ from alerts.rules.data import Tally
 from alerts.rules.security import Security, subjects_of
 from alerts.state import Memory
 from alerts.subjects import Subject
+from core.camera import StoredCameraFact
 from core.event import Finding
 from core.fix import StoredFix
-from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
+from core.lane import CAMERA, FIX, POS, REFUSAL, SECURITY, Lane
 from core.reading import StoredReading
 from store.facts import StoredRefusal, StoredSecurityFact
 
@@ -67,6 +68,8 @@ async def evaluate(memory: Memory, family: str, lane: Lane, facts: Sequence[Any]
     """Evaluates a slice of one family and lane."""
     if family in (FIX, POS):
         await _measurements(memory, "handset" if family == FIX else "terminal", lane, facts, outcome)
+    elif family == CAMERA:
+        await _cameras(memory, lane, facts, outcome)
     elif family == SECURITY:
         await _security(memory, facts, outcome)
     elif family == REFUSAL:
@@ -115,6 +118,20 @@ async def _measurements(
         at_ms = max(fact.received_at_ms for fact in facts)
         for division, count in accepted.items():
             _tally(memory, division, Tally(at_ms, count, 0), outcome)
+
+
+async def _cameras(memory: Memory, lane: Lane, facts: Sequence[StoredCameraFact], outcome: Outcome) -> None:
+    """Facts about cameras in service, and about media roots. They are our own words: no tally of accepted input."""
+    for number, fact in enumerate(facts):
+        if fact.device is not None:
+            subject = memory.device("camera", fact.device)
+            if subject.kind == "camera" and subject.in_service:
+                _ = subject.division  # takes up what the registry has learnt
+                _run(memory, subject, lane, fact, outcome)
+        elif fact.root is not None:
+            _run(memory, memory.other("storage", fact.root), lane, fact, outcome)
+        if number % _LOOK_EVERY == 0:
+            await asyncio.sleep(0)
 
 
 def _tally(memory: Memory, division: str, tally: Tally, outcome: Outcome) -> None:

@@ -4,6 +4,7 @@ A step reads no clock and does no I/O; it returns the very state object it was g
 frozen msgspec structs (`array_like`: new fields go last, with defaults), one value a subject, saved with the cursor.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
@@ -25,6 +26,10 @@ class Context(Protocol):
     @property
     def id(self) -> str:
         """Device id, or the name of another subject."""
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The device's settings in the registry; empty for other subjects."""
 
     @property
     def now_ms(self) -> int:

@@ -5,6 +5,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.limits import WorkingCalendar
+from alerts.rules.camera.clarity import ClaritySettings
+from alerts.rules.camera.clock import ClockSettings
+from alerts.rules.camera.covered import CoveredSettings
+from alerts.rules.camera.dark import DarkSettings
+from alerts.rules.camera.disk import DiskSettings
+from alerts.rules.camera.frozen import FrozenSettings
+from alerts.rules.camera.gap import GapSettings
+from alerts.rules.camera.kept import KeptSettings
+from alerts.rules.camera.lost import LostSettings
+from alerts.rules.camera.moved import MovedSettings
+from alerts.rules.camera.picture import PictureSettings
 from alerts.rules.data import DataSettings
 from alerts.rules.security import SecuritySettings
 from alerts.rules.terminal.declines import DeclinesSettings
@@ -44,11 +55,23 @@ class RulesSettings(_Section):
     pos_05: UnusualSettings = Field(default_factory=UnusualSettings, description="Unusual for this terminal.")
     pos_06: RepeatedSettings = Field(default_factory=RepeatedSettings, description="Repeated charge.")
     pos_07: MissingSettings = Field(default_factory=MissingSettings, description="Missing records.")
+    cam_01: LostSettings = Field(default_factory=LostSettings, description="Camera signal lost.")
+    cam_02: CoveredSettings = Field(default_factory=CoveredSettings, description="Camera covered or tampered.")
+    cam_03: ClaritySettings = Field(default_factory=ClaritySettings, description="Blurred, or otherwise unclear.")
+    cam_04: DarkSettings = Field(default_factory=DarkSettings, description="Too dark at night.")
+    cam_05: FrozenSettings = Field(default_factory=FrozenSettings, description="Frozen picture.")
+    cam_06: MovedSettings = Field(default_factory=MovedSettings, description="View moved.")
+    cam_07: ClockSettings = Field(default_factory=ClockSettings, description="Camera clock off.")
+    rec_01: GapSettings = Field(default_factory=GapSettings, description="Recording gap.")
+    rec_02: KeptSettings = Field(default_factory=KeptSettings, description="Kept under 30 days.")
+    rec_03: DiskSettings = Field(default_factory=DiskSettings, description="Disk fault or full.")
     sec_01: SecuritySettings = Field(default_factory=SecuritySettings, description="Credential abuse.")
     dq_01: DataSettings = Field(default_factory=DataSettings, description="Bad data.")
 
     def section(self, name: str) -> Any:
-        """The settings of one rule."""
+        """The settings of one rule; `picture`: those of the five rules that share one judgement."""
+        if name == "picture":
+            return PictureSettings(self.cam_02, self.cam_03, self.cam_04, self.cam_05, self.cam_06)
         return getattr(self, name)
 
 

@@ -7,7 +7,7 @@ the transaction that moves the cursor. After any failure the memory is thrown aw
 import asyncio
 import heapq
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import structlog
@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
 from alerts.rule import AnyRule, Rule
-from alerts.rules import RULE_TABLE, RuleLine, SubjectKind
+from alerts.rules import DEVICE_KINDS, RULE_TABLE, RuleLine, SubjectKind
 from alerts.settings import RulesSettings
 from alerts.subjects import Subject, World
 
@@ -72,7 +72,7 @@ class Memory:
 
     def __init__(self, world: World, settings: RulesSettings) -> None:
         self.world = world
-        kinds: tuple[SubjectKind, ...] = ("handset", "terminal", "sender", "division")
+        kinds: tuple[SubjectKind, ...] = get_args(SubjectKind)
         self.sets: Mapping[SubjectKind, RuleSet] = {kind: RuleSet(kind, RULE_TABLE, settings) for kind in kinds}
         self.devices: dict[int, Subject] = {}
         self.others: dict[str, Subject] = {}
@@ -88,7 +88,7 @@ class Memory:
         return subject
 
     def other(self, kind: SubjectKind, subject_id: str) -> Subject:
-        """A division or sender."""
+        """A division, a sender or a media root."""
         subject = self.others.get(f"{kind}:{subject_id}")
         if subject is None:
             subject = Subject(self.world, kind, None, subject_id, list(self.sets[kind].starts))
@@ -97,7 +97,7 @@ class Memory:
 
     def of_kind(self, kind: SubjectKind) -> list[Subject]:
         """All subjects of a kind."""
-        place: Iterable[Subject] = self.devices.values() if kind in ("handset", "terminal") else self.others.values()
+        place: Iterable[Subject] = self.devices.values() if kind in DEVICE_KINDS else self.others.values()
         return [subject for subject in place if subject.kind == kind]
 
     def forget(self, subject: Subject) -> None:
@@ -118,7 +118,7 @@ class Memory:
         while self._schedule and self._schedule[0][0] <= now_ms and len(found) < most:
             due, name = heapq.heappop(self._schedule)
             kind, _, rest = name.partition(":")
-            subject = self.devices.get(int(rest)) if kind in ("handset", "terminal") else self.others.get(name)
+            subject = self.devices.get(int(rest)) if kind in DEVICE_KINDS else self.others.get(name)
             if subject is not None and subject.due_ms == due:
                 subject.due_ms = 0
                 found.append(subject)
@@ -133,8 +133,7 @@ class Memory:
                     kind, _, rest = name.partition(":")
                     if kind not in self.sets:
                         continue
-                    is_device = kind in ("handset", "terminal")
-                    subject = self.device(kind, int(rest)) if is_device else self.other(kind, rest)
+                    subject = self.device(kind, int(rest)) if kind in DEVICE_KINDS else self.other(kind, rest)
                     subject.states = self.sets[kind].decode(row)
                     self.schedule(subject)
                 await asyncio.sleep(0)

@@ -3,6 +3,8 @@
 A handset or terminal, a division, or a sender of refused input. A city has 12,000 of them; each costs about 1.5 KB.
 """
 
+from collections.abc import Mapping
+
 from alerts.ready_time import ReadyTime
 from alerts.rules import SubjectKind
 from devices.geometry import Grid
@@ -56,6 +58,11 @@ class Subject:
         self._division: str = ""
         self._division_registry: Registry | None = None
         self._division_hour = 0
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        record = None if self.key is None else self.world.registry.by_key(self.key)
+        return {} if record is None else record.settings
 
     @property
     def now_ms(self) -> int:

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from alerts.rule import AnyRule
+from alerts.rules.camera.clock import Clock
+from alerts.rules.camera.disk import Disk
+from alerts.rules.camera.gap import Gap
+from alerts.rules.camera.kept import Kept
+from alerts.rules.camera.lost import Lost
+from alerts.rules.camera.picture import Clarity, Covered, Dark, Frozen, Moved
 from alerts.rules.data import Data
 from alerts.rules.mass import Mass
 from alerts.rules.security import Security
@@ -27,7 +33,9 @@ from alerts.rules.track.silence import Silence
 from alerts.rules.track.sos import Sos
 from core.lane import Lane
 
-SubjectKind = Literal["handset", "terminal", "sender", "division"]
+SubjectKind = Literal["handset", "terminal", "camera", "storage", "sender", "division"]
+DEVICE_KINDS: frozenset[str] = frozenset({"handset", "terminal", "camera"})
+"""Subjects that are devices of the registry; `storage` is a media root, known by its id."""
 
 _URGENT: frozenset[int] = frozenset({Lane.URGENT})
 _NOW: frozenset[int] = frozenset({Lane.URGENT, Lane.LIVE})
@@ -69,6 +77,16 @@ RULE_TABLE: tuple[RuleLine, ...] = (
     RuleLine("POS-05", "pos_05", "terminal", _ALL, Unusual),
     RuleLine("POS-06", "pos_06", "terminal", _ALL, Repeated),
     RuleLine("POS-07", "pos_07", "terminal", _ALL, Missing),
+    RuleLine("CAM-01", "cam_01", "camera", _ALL, Lost, absence=True),
+    RuleLine("CAM-02", "picture", "camera", _ALL, Covered),
+    RuleLine("CAM-03", "picture", "camera", _ALL, Clarity),
+    RuleLine("CAM-04", "picture", "camera", _ALL, Dark),
+    RuleLine("CAM-05", "picture", "camera", _ALL, Frozen),
+    RuleLine("CAM-06", "picture", "camera", _ALL, Moved),
+    RuleLine("CAM-07", "cam_07", "camera", _ALL, Clock),
+    RuleLine("REC-01", "rec_01", "camera", _ALL, Gap),
+    RuleLine("REC-02", "rec_02", "storage", _ALL, Kept),
+    RuleLine("REC-03", "rec_03", "storage", _ALL, Disk),
     RuleLine("SEC-01", "sec_01", "sender", _ALL, Security),
     RuleLine("DQ-01", "dq_01", "division", _ALL, Data),
     RuleLine("DQ-01", "dq_01", "division", frozenset(), Mass),

@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 
 from alerts.engine import Engine
 from alerts.settings import AlertsSettings, BudgetSettings
+from core.camera import CameraFact
+from core.camera import KindCode as CameraKind
 from core.clock import FakeClock
 from core.fix import Flag, StoredFix
 from core.lane import Lane
 from core.reading import KindCode, StoredReading
+from store.camera_facts import CameraFactWriter
 from store.event_queries import Event, EventFilter, list_events
 from store.pool import Store
 from tests.support.city import ZONE, City
@@ -77,6 +80,18 @@ class Room:
         if readings:
             self.writer.readings(readings, lane)
         await self.until((max(fact.received_at_ms for fact in facts) - START_MS) / 1000)
+
+    def camera_fact(self, at_s: float, kind: CameraKind, camera: int | None = 0, **fields: object) -> CameraFact:
+        """A fact about camera i, or (None, with `root`) about a media root; `figures` as the contract has them."""
+        device = None if camera is None else self.city.camera(camera)
+        return CameraFact(at_us=(START_MS + round(at_s * 1000)) * 1000, kind=kind, device=device, **fields)  # type: ignore[arg-type]
+
+    async def camera(self, *facts: CameraFact, received_s: float | None = None) -> None:
+        """Commits facts about cameras, received just after the newest of them unless said otherwise."""
+        newest_s = max(fact.at_us for fact in facts) / 1e6 - START_MS / 1000
+        at_s = newest_s + 0.1 if received_s is None else received_s
+        await CameraFactWriter(self.store).write(facts, (START_MS + round(at_s * 1000)) * 1000)
+        await self.until(at_s)
 
     async def until(self, at_s: float, *, ready: bool = True) -> None:
         """Moves the clock (never back) and lets the engine work. ready: collectors were, since an hour before."""

@@ -18,11 +18,13 @@ LAT, LON = 26.42, 111.61
 SIDE_M = 500.0
 NORTH_M, EAST_M = metres_per_degree(LAT)
 TERMINALS_FROM = 100_000
+CAMERAS_FROM = 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class City:
-    """handset i has key i + 1 and id h<i>, terminal i key TERMINALS_FROM + i + 1 and id t<i>; both in grid i."""
+    """handset i has key i + 1 and id h<i>, terminal i key TERMINALS_FROM + i + 1 and id t<i>, camera i key
+    CAMERAS_FROM + i + 1 and id c<i>; all in grid i."""
 
     registry: Registry
     count: int
@@ -32,6 +34,9 @@ class City:
 
     def terminal(self, i: int) -> int:
         return TERMINALS_FROM + i + 1
+
+    def camera(self, i: int) -> int:
+        return CAMERAS_FROM + i + 1
 
     def middle(self, i: int) -> tuple[float, float]:
         """The middle of grid i."""
@@ -68,6 +73,9 @@ def make_city(
         key, worker, terminal = i + 1, f"w{i}", TERMINALS_FROM + i + 1
         devices[key] = DeviceRecord(key, f"h{i}", "handset")
         devices[terminal] = DeviceRecord(terminal, f"t{i}", "terminal")
+        camera = CAMERAS_FROM + i + 1
+        devices[camera] = DeviceRecord(camera, f"c{i}", "camera", url=f"rtsp://10.0.0.{i % 250}/main")
+        sites[camera] = (Site(since_ms, FOREVER, code, *at_metres(i * SIDE_M + 50, 50)),)
         workers[worker] = Worker(worker, worker, None, None, None)
         handset_workers[key] = (Assignment(since_ms, FOREVER, worker),)
         worker_grids[worker] = (Assignment(since_ms, FOREVER, code),)
