@@ -20,6 +20,7 @@ import uvloop
 from simulators import manifest as manifests
 from simulators import truth as ground_truth
 from simulators.anomalies import AnomalyMix
+from simulators.cameras import command as camera_command
 from simulators.comparison import Report, check
 from simulators.errors import SimulatorError
 from simulators.load import load
@@ -32,7 +33,9 @@ from simulators.truth import epoch_ms
 
 def parser() -> argparse.ArgumentParser:
     """The options of the command line."""
-    top = argparse.ArgumentParser(prog="python -m simulators", description="Simulated handsets and POS terminals.")
+    top = argparse.ArgumentParser(
+        prog="python -m simulators", description="Simulated handsets, POS terminals and cameras."
+    )
     commands = top.add_subparsers(dest="command", required=True)
     for name in ("handsets", "terminals", "city", "load"):
         command = commands.add_parser(name)
@@ -66,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--realtime", action="store_true", help="send the track at its own pace")
         command.add_argument("--array", type=int, default=0, help="points of the track in a message; 0: singly")
+    camera_command.add_arguments(commands.add_parser("cameras", help="RTSP cameras that anybody can play"))
     compare = commands.add_parser("check", help="compare events with ground truth; status 1 where they differ")
     compare.add_argument("--truth", type=Path, required=True)
     compare.add_argument("--events", type=Path, required=True, help="JSON array of grid events, as events list --json")
@@ -158,6 +162,9 @@ def main(argv: list[str] | None = None) -> int:
             report = compare_files(arguments.truth, arguments.events)
             sys.stdout.write((report.json().decode() if arguments.json else report.table()) + "\n")
             return 0 if report.passed else 1
+        if arguments.command == "cameras":
+            camera_command.main(camera_command.options_of(arguments))
+            return 0
         result = uvloop.run(_until_signal(work(arguments)))
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n")
     except* SimulatorError as group:

@@ -7,6 +7,7 @@ import typer
 
 from wangge.cli.options import DATA, Data, Json, Url, commands, run
 from wangge.cli.output import as_json, say, table
+from wangge.cli.simulate_cameras import cameras
 
 app = commands("Simulated devices against the running service.")
 
@@ -77,6 +78,11 @@ def terminals(
 
     plan = simulation.Plan("terminals", count, seconds, seed, protocol, 10.0, speedup, anomalies, truth)
     _run(plan, data, url, wait if check else None, json=json)
+
+
+app.command(epilog="Example: wangge simulate cameras --count 4 --port 8554 --for 600 --fault blur@120+300:cam-0002")(
+    cameras
+)
 
 
 def _run(plan: object, data: Path, url: str | None, wait: float | None, *, json: bool) -> None:
