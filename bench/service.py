@@ -39,13 +39,14 @@ class Running:
 
 
 @contextlib.contextmanager
-def serve(dsn: str, roles: str, folder: Path) -> Iterator[Running]:
+def serve(dsn: str, roles: str, folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
     """`wangge serve --roles …` against `dsn` on free ports, for the block."""
     http_port, mqtt_port = free_port(), free_port()
     environment = {
         "WANGGE_STORE__DSN": dsn,
         "WANGGE_INGEST__MQTT__PORT": str(mqtt_port),
         "WANGGE_LOG__LEVEL": "warning",
+        **(settings or {}),
     }
     command = ["serve", "--roles", roles, "--port", str(http_port)]
     with _process(command, environment, folder) as process:

@@ -9,10 +9,12 @@ from fastapi import APIRouter, FastAPI
 
 from console import problems, service_routes
 from console.api import (
+    cameras,
     devices,
     event_steps,
     events,
     importing,
+    live_socket,
     operators,
     places,
     records,
@@ -26,7 +28,21 @@ from console.limits import Guards
 from console.measured import Measured
 from console.pages import routes as pages
 
-API = (session, events, event_steps, stream, devices, tracks, places, importing, operators, records, simulation)
+API = (
+    session,
+    events,
+    event_steps,
+    stream,
+    devices,
+    tracks,
+    cameras,
+    live_socket,
+    places,
+    importing,
+    operators,
+    records,
+    simulation,
+)
 PUBLIC = frozenset(
     {
         ("GET", "/healthz"),
@@ -37,6 +53,8 @@ PUBLIC = frozenset(
         ("GET", "/sign-in"),
         ("POST", "/sign-in"),
         ("POST", "/sign-out"),
+        ("GET", "/cameras"),
+        ("GET", "/cameras.js"),
         ("GET", "/api/docs"),
         ("GET", "/api/openapi.json"),
     }

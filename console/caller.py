@@ -9,6 +9,7 @@ since no browser sends it by itself.
 from typing import Any
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from console import accounts
 from console.context import Console, console_of
@@ -42,7 +43,7 @@ def needs(right: str) -> Any:
     return Depends(Needs(right))
 
 
-async def caller_of(request: Request) -> Operator | None:
+async def caller_of(request: HTTPConnection) -> Operator | None:
     """The caller, or None where nothing was sent. Raises NotSignedIn for a token that is not valid (any more)."""
     console = console_of(request)
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -58,7 +59,7 @@ async def caller_of(request: Request) -> Operator | None:
     if found is None:
         raise NotSignedIn("The session is over; sign in again.")
     account, csrf = found
-    if request.method not in _READING and not _same(request.headers.get(CSRF_HEADER, ""), csrf):
+    if request.scope.get("method", "GET") not in _READING and not _same(request.headers.get(CSRF_HEADER, ""), csrf):
         raise NotAllowed(f"The header {CSRF_HEADER} is missing or wrong; reload the page.")
     return account.operator(peer_of(request))
 
@@ -73,7 +74,7 @@ async def _by_bearer(console: Console, token: str, peer: str | None) -> Operator
     return found[0].operator(peer)
 
 
-def peer_of(request: Request) -> str | None:
+def peer_of(request: HTTPConnection) -> str | None:
     """The caller's address."""
     return request.client.host if request.client else None
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from console.attempts import Attempts
 from console.bell import Bell
+from console.media import Media
 from console.passwords import Passwords
 from console.recent import Recent
 from console.settings import ConsoleSettings, HttpSettings
+from console.viewing import Viewings
 from core.health import Board
 from devices.registry import Registry
 from store.pool import Store
@@ -40,6 +42,8 @@ class Console:
     addresses: Callable[[], dict[str, str]] = dict
     passwords: Passwords = field(default_factory=Passwords)
     attempts: Attempts = field(init=False)
+    media: Media = field(init=False)
+    viewings: Viewings = field(default_factory=Viewings)
     changed: Bell = field(default_factory=Bell)
     streams: int = 0
     counts: Recent[Any] = field(default_factory=lambda: Recent(COUNTS_KEEP_S))
@@ -47,9 +51,10 @@ class Console:
 
     def __post_init__(self) -> None:
         self.attempts = Attempts(self.settings.sign_in_attempts, self.settings.sign_in_window_s)
+        self.media = Media(self.store)
 
 
-def console_of(request: Request) -> Console:
+def console_of(request: HTTPConnection) -> Console:
     """The console behind a request."""
     console = request.app.state.console
     assert isinstance(console, Console)

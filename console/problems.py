@@ -57,6 +57,12 @@ class TooManyBodies(WanggeError):
     kind = "busy"
 
 
+class NobodyServes(WanggeError):
+    """No worker is at work for this camera (HTTP 503)."""
+
+    kind = "no_worker"
+
+
 STATUS: dict[type[WanggeError], int] = {
     NotSignedIn: 401,
     NotAllowed: 403,
@@ -70,6 +76,7 @@ STATUS: dict[type[WanggeError], int] = {
     TooMany: 429,
     ConfigurationError: 500,
     StoreUnavailable: 503,
+    NobodyServes: 503,
 }
 
 

@@ -31,6 +31,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     "registry.write": frozenset({"administrator"}),
     "devices.read": _SEEING,
     "tracks.read": _COMMAND | {"auditor", "worker"},
+    "footage.read": _HANDLING | {"auditor"},
+    "footage.protect": _HANDLING,
     "quarantine.read": frozenset({"supervisor", "administrator", "auditor"}),
     "operators.read": frozenset({"supervisor", "administrator", "auditor"}),
     "operators.write": frozenset({"administrator"}),

@@ -14,7 +14,7 @@ from core.errors import Conflict
 from devices import area, people
 from devices.credentials import issue_many
 from devices.demo_names import DEPARTMENTS
-from devices.demo_plan import DemoPlan, DemoTerminal, plan_city, plan_components
+from devices.demo_plan import CAMERA_PORT, DemoPlan, DemoTerminal, plan_city, plan_components
 from devices.equipment import keys_of, put_devices
 from devices.intervals import DEVICE_SITES, HANDSET_WORKERS, WORKER_GRIDS, Interval, put_intervals
 from devices.merging import Counts
@@ -52,13 +52,17 @@ async def demo_city(
     zone: ZoneInfo,
     on_duty_now: bool = False,
     cameras: int = 0,
+    camera_port: int = CAMERA_PORT,
     components: bool = True,
 ) -> DemoCity:
     """Makes a city of that many grids (1 to 25,000), one worker and handset each, in the caller's transaction.
 
-    on_duty_now: shifts that cover the clock round. Raises InvalidInput, Conflict when another city is there.
+    camera_port: where its simulated cameras listen. on_duty_now: shifts that cover the clock round.
+    Raises InvalidInput, Conflict when another city is there.
     """
-    plan = await asyncio.to_thread(plan_city, grids, seed, on_duty_now=on_duty_now, cameras=cameras)
+    plan = await asyncio.to_thread(
+        plan_city, grids, seed, on_duty_now=on_duty_now, cameras=cameras, camera_port=camera_port
+    )
     cursor = await connection.execute(FOREIGN_GRIDS, [[grid.code for grid in plan.grids]])
     row = await cursor.fetchone()
     if row is not None and row[0]:

@@ -59,6 +59,10 @@ class DemoWorker(NamedTuple):
     handset: DeviceRow
 
 
+CAMERA_PORT = 8554
+"""Where simulated cameras listen by default."""
+
+
 class DemoTerminal(NamedTuple):
     """A terminal and where it stands."""
 
@@ -82,7 +86,9 @@ class DemoPlan:
     cameras: list[DemoTerminal] = field(default_factory=list)
 
 
-def plan_city(grids: int, seed: int, *, on_duty_now: bool, cameras: int = 0) -> DemoPlan:
+def plan_city(
+    grids: int, seed: int, *, on_duty_now: bool, cameras: int = 0, camera_port: int = CAMERA_PORT
+) -> DemoPlan:
     """Everything of a city of that many grids; the same arguments give the same rows."""
     rng = np.random.default_rng([seed, 1])
     plan = DemoPlan()
@@ -97,7 +103,7 @@ def plan_city(grids: int, seed: int, *, on_duty_now: bool, cameras: int = 0) -> 
         _employ(plan, number, grid, on_duty_now, rng)
     stations = max(min(grids, 20), round(grids * TERMINALS_PER_GRID))
     plan.terminals = list(_terminals(plan, stations, rng))
-    plan.cameras = list(_cameras(plan, cameras, rng))
+    plan.cameras = list(_cameras(plan, cameras, rng, camera_port))
     return plan
 
 
@@ -210,12 +216,12 @@ def _terminals(plan: DemoPlan, count: int, rng: np.random.Generator) -> Iterator
         yield DemoTerminal(device, grid.code, *_inside(plan.plots[int(at)], rng))
 
 
-def _cameras(plan: DemoPlan, count: int, rng: np.random.Generator) -> Iterator[DemoTerminal]:
+def _cameras(plan: DemoPlan, count: int, rng: np.random.Generator, port: int) -> Iterator[DemoTerminal]:
     for number in range(1, count + 1):
         at = int(rng.integers(len(plan.grids)))
-        device = DeviceRow(
-            f"cam-{number:04d}", "camera", f"路口{number}", url=f"rtsp://127.0.0.1:8554/cam-{number:04d}"
-        )
+        url = f"rtsp://127.0.0.1:{port}/cam-{number:04d}"
+        settings: dict[str, object] = {"sub_url": f"{url}/sub", "simulated": True}
+        device = DeviceRow(f"cam-{number:04d}", "camera", f"路口{number}", url=url, settings=settings)
         yield DemoTerminal(device, plan.grids[at].code, *_inside(plan.plots[at], rng))
 
 

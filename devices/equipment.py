@@ -4,13 +4,15 @@ All run in the caller's transaction. A device's id is what it authenticates with
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
-from urllib.parse import urlsplit
+
+from psycopg.types.json import Jsonb
 
 from core.errors import Conflict, InvalidInput, NotFound
 from core.fix import Datum
+from devices.camera_address import check_camera_url
 from devices.intervals import DEVICE_SITES, HANDSET_WORKERS, Interval, end_interval, put_interval
 from devices.merging import Counts, merge
 from devices.records import DeviceKind
@@ -22,7 +24,7 @@ RESERVED_IDS = frozenset({"events"})
 COLUMNS = ("id", "kind", "name", "model", "datum", "url", "settings")
 
 LIST = """
-SELECT d.id, d.kind, d.name, d.model, d.datum, d.url, d.retired_at,
+SELECT d.id, d.kind, d.name, d.model, d.datum, d.url, d.settings ->> 'sub_url', d.retired_at,
        w.worker, coalesce(s.grid, g.grid), c.device IS NOT NULL, p.received_at, p.online
 FROM devices d
 LEFT JOIN LATERAL (SELECT worker FROM handset_workers WHERE handset = d.key AND valid_from <= now()
@@ -40,7 +42,10 @@ ORDER BY d.id LIMIT %(limit)s
 
 
 class DeviceRow(NamedTuple):
-    """A device as it is registered. url: cameras only, an RTSP address without user and password."""
+    """A device as it is registered. url: cameras only, an RTSP address without user and password.
+
+    settings: of a camera `sub_url` (its smaller stream), `audio` (true: record it), `thresholds` (of rules).
+    """
 
     id: str
     kind: DeviceKind
@@ -60,6 +65,7 @@ class Listed(NamedTuple):
     model: str | None
     datum: Datum
     url: str | None
+    sub_url: str | None
     retired_at: datetime | None
     worker: str | None
     grid: str | None
@@ -76,22 +82,12 @@ def check_device(row: DeviceRow) -> DeviceRow:
         raise InvalidInput(f"id: {row.id!r} is reserved (wangge/v1/{row.id}/# are the topics of grid events).")
     if row.kind == "camera":
         check_camera_url(row.url)
+        sub_url = (row.settings or {}).get("sub_url")
+        if sub_url is not None:
+            check_camera_url(str(sub_url), "sub_url")
     elif row.url is not None:
         raise InvalidInput("url: only cameras have one.")
     return row
-
-
-def check_camera_url(url: str | None) -> None:
-    """Raises InvalidInput when it is no RTSP address, or one that holds a user or password."""
-    try:
-        parts = urlsplit(url or "")
-        well_formed = parts.scheme in ("rtsp", "rtsps") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        well_formed = False
-    if not well_formed:
-        raise InvalidInput("url: a camera needs an address like rtsp://192.168.1.10:554/stream1.")
-    if parts.username or parts.password:
-        raise InvalidInput("url: leave user and password out of the address; they are kept in the secrets file.")
 
 
 async def add_device(connection: Connection, row: DeviceRow) -> int:
@@ -129,6 +125,22 @@ async def keys_of(connection: Connection, device_ids: Sequence[str]) -> dict[str
     """Keys of those of the devices that exist."""
     cursor = await connection.execute("SELECT id, key FROM devices WHERE id = ANY (%s)", [list(device_ids)])
     return dict(await cursor.fetchall())
+
+
+async def settings_of(connection: Connection, device_ids: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Settings of those of the devices that exist."""
+    cursor = await connection.execute("SELECT id, settings FROM devices WHERE id = ANY (%s)", [list(device_ids)])
+    return dict(await cursor.fetchall())
+
+
+async def change_settings(connection: Connection, device: str, changes: Mapping[str, object]) -> None:
+    """Changes some settings of a device (None: takes it out); the others stay. Raises NotFound."""
+    gone = [name for name, value in changes.items() if value is None]
+    kept = {name: value for name, value in changes.items() if value is not None}
+    await connection.execute(
+        "UPDATE devices SET settings = (settings - %s::text[]) || %s WHERE key = %s",
+        [gone, Jsonb(kept), await key_of(connection, device)],
+    )
 
 
 async def hand_out(

@@ -19,11 +19,15 @@ _WEEKDAY_SPAN = re.compile(r"([1-7一二三四五六日天])(?:[-–~至到]([1-
 
 
 class Field(NamedTuple):
-    """A column of an import. required: no row may lack it; default: the value of an empty cell."""
+    """A column of an import. required: no row may lack it; default: the value of an empty cell.
+
+    secret: what stands in a cell is never told, not even when it is wrong.
+    """
 
     parse: Parser
     required: bool = False
     default: object = None
+    secret: bool = False
 
 
 def text(most: int = 200) -> Parser:

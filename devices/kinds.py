@@ -108,7 +108,9 @@ def kinds(zone: ZoneInfo) -> dict[str, Kind]:
             **fixed, "services": Field(fields.several(SERVICES)),
         }, ("Point",), None, in_grid),
         Kind("cameras", ("camera", "摄像"), ("id",), {
-            **fixed, "url": Field(text(500), required=True),
+            **fixed, "url": Field(text(500), required=True, secret=True), "sub_url": Field(text(500), secret=True),
+            "audio": Field(fields.truth), "user": Field(text(200), secret=True),
+            "password": Field(text(200), secret=True),
         }, ("Point",), None, in_grid),
         Kind("assignments", ("assignment", "分配", "领用"), ("worker", "handset", "grid", "valid_from"), {
             "worker": required_id, "handset": Field(fields.device_id), "grid": Field(GRID),

@@ -71,6 +71,8 @@ class _Column:
             if self._field.required:
                 raise ValueError("is missing")
             return self._field.default
+        if self._field.secret:
+            text = cell if isinstance(cell, str) else text  # a password may begin or end with a space
         try:
             return self._remembered[text]
         except KeyError:
@@ -78,6 +80,8 @@ class _Column:
         try:
             value = self._field.parse(text)
         except ValueError as error:
+            if self._field.secret:
+                raise ValueError(f"the value {error}") from None
             shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
             raise ValueError(f"{shown!r} {error}") from None
         if len(self._remembered) < _REMEMBERED:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from console.settings import HttpSettings
 from core.errors import ConfigurationError
@@ -38,7 +39,8 @@ class HttpServer:
         config = uvicorn.Config(
             self._app,
             http=bounded(settings.head_limit, settings.keep_alive_s),
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=64 << 10,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -70,3 +72,19 @@ def _readable(path: Path | None, key: str) -> str | None:
     except OSError as error:
         raise ConfigurationError(f"{key}: {path} cannot be read: {error.strerror}.") from error
     return str(path)
+
+
+async def serving(part: Part, app: ASGIApp, listener: socket.socket) -> None:
+    """Serves an internal application on a listening socket until cancelled."""
+    config = uvicorn.Config(
+        app,
+        ws="websockets-sansio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    part.ready()
+    await _Server(config).serve(sockets=[listener.dup()])

@@ -42,11 +42,12 @@ from wangge.mqtt_part import MqttPart
 from wangge.rates import Rates
 from wangge.settings import Settings
 from wangge.storehouse import StoreHouse
+from wangge.streams_part import worker_parts
 
 log = structlog.get_logger()
 
-ROLES = ("ingest", "alerts", "console")
-"""Roles of this version; `patrol` and `streams` come later."""
+ROLES = ("ingest", "alerts", "console", "streams")
+"""Roles of this version; `patrol` comes later."""
 STARTS_WITHIN_S = 60.0
 SOCKETS_DRAIN_S = 4.0
 
@@ -207,10 +208,25 @@ class Service:
         if "console" in self.plan.roles:
             tree.start("console.live", self._follow_events, needed=False)
             tree.start("console.audit", self._seal, needed=False)
+        if "streams" in self.plan.roles:
+            for name, run in worker_parts(settings.streams.workers, self._worker_plan()).items():
+                tree.start(name, run, needed=False)
         rates = Rates(REGISTRY)
         self.console.rates = lambda: rates.now
         tree.start("rates", rates.run, needed=False)
         return lanes
+
+    def _worker_plan(self) -> dict[str, object]:
+        """What a camera worker is told; no secret but the DSN."""
+        settings, data = self.plan.settings, self.plan.data
+        told = settings.model_dump(mode="json", include={"site", "log", "devices", "streams"}, exclude_defaults=True)
+        return {
+            "dsn": self.store.dsn,
+            "settings": told,
+            "data": None if data is None else str(data.resolve()),
+            "log_format": settings.log.format,
+            "log_level": settings.log.level,
+        }
 
     async def _follow_registry(self, part: Part) -> None:
         part.ready()

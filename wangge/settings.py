@@ -13,6 +13,7 @@ from console.settings import ConsoleSettings, HttpSettings
 from devices.settings import DevicesSettings
 from ingest.settings import IngestSettings
 from store.settings import StoreSettings
+from streams.settings import StreamsSettings
 
 
 class SiteSettings(BaseModel):
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     store: StoreSettings = Field(default_factory=StoreSettings)
     devices: DevicesSettings = Field(default_factory=DevicesSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
+    streams: StreamsSettings = Field(default_factory=StreamsSettings)
     alerts: AlertsSettings = Field(default_factory=AlertsSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
     console: ConsoleSettings = Field(default_factory=ConsoleSettings)

@@ -29,7 +29,7 @@ from wangge.storehouse import StoreHouse
 
 log = structlog.get_logger()
 
-PLANNED_ROLES = ("patrol", "streams")
+PLANNED_ROLES = ("patrol",)
 POOL_OPENS_WITHIN_S = 20.0
 YOUNG_OBJECTS = (20_000, 20, 20)
 SWITCH_S = 0.0005

@@ -11,10 +11,11 @@ from console import accounts, event_reading
 from console.api.session import SignIn, check_password, set_cookies
 from console.caller import CSRF_COOKIE, SESSION_COOKIE, maybe_caller, peer_of
 from console.context import Console, console_of
+from console.pages.cameras import POLICY, cameras_page, script
 from console.pages.description import description_page
 from console.pages.status import Counts, EventLine, Status, sign_in_page, status_page
 from console.problems import NotSignedIn, TooMany
-from console.rights import RIGHTS, Operator
+from console.rights import RIGHTS, Operator, require
 from core.errors import NotAllowed, StoreUnavailable
 from core.ids import same_digest, token_sha256
 
@@ -130,6 +131,24 @@ async def sign_out(request: Request) -> Response:
     for name in (SESSION_COOKIE, CSRF_COOKIE):
         answer.delete_cookie(name, path="/")
     return answer
+
+
+@router.get("/cameras", response_class=HTMLResponse)
+async def cameras(request: Request) -> Response:
+    """The cameras page, for those who may see footage; others sign in first."""
+    console = console_of(request)
+    caller = await maybe_caller(request)
+    if caller is None:
+        return RedirectResponse("/sign-in", 303)
+    require(caller, "footage.read")
+    shown = cameras_page(console.settings.title, console.zone.key, request.cookies.get(CSRF_COOKIE, ""))
+    return HTMLResponse(shown, headers={"Content-Security-Policy": POLICY})
+
+
+@router.get("/cameras.js")
+async def cameras_script() -> Response:
+    """Its script; holds nothing secret."""
+    return Response(script(), media_type="text/javascript")
 
 
 @router.get("/api/docs", response_class=HTMLResponse)

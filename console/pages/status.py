@@ -97,6 +97,7 @@ def _header(status: Status) -> str:
     return (
         f"<header><h1>{escape(status.title)}</h1><span{shade}>{state} <small lang=en>{english}</small></span>"
         f'<small>{local:%Y-%m-%d %H:%M:%S}</small><span class="right">{account} · '
+        f'<a href="/cameras">摄像机 <small lang="en">Cameras</small></a> · '
         f'<a href="/api/docs">接口 <small lang="en">API</small></a></span></header>'
     )
 

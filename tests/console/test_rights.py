@@ -19,11 +19,15 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/devices"): {"id": "new-1", "kind": "handset"},
     ("POST", "/api/operators"): {"name": "new.one", "role": "viewer", "division": "431102"},
 }
+SPAN = "?from=2026-11-01T00:00:00Z&to=2026-11-01T00:01:00Z"
 QUERIES = {
     "/api/devices/{device_id}/track": "?from=2026-11-01T00:00:00Z&to=2026-11-02T00:00:00Z",
     "/api/registry/import": "?name=workers.csv&dry_run=true",
+    "/api/cameras/{camera_id}/recordings": SPAN,
+    "/api/cameras/{camera_id}/clip.mp4": SPAN,
+    "/api/cameras/{camera_id}/playlist.m3u8": SPAN,
 }
-VALUES = {"device_id": "h1", "code": "431102001001001", "name": "other"}
+VALUES = {"device_id": "h1", "code": "431102001001001", "name": "other", "camera_id": "c1"}
 
 
 def routes(app: FastAPI) -> list[tuple[str, str, str | None]]:

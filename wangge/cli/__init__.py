@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "simulate",
     "events": "events",
     "tracks": "tracks",
+    "clips": "clips",
     "backup": "backup",
     "restore": "restore",
     "store": "store",
