@@ -1,0 +1,88 @@
+"""The console's side of cameras: scope, rights, audit rows, and what is said while no worker serves them.
+
+What workers answer is tested with real cameras in tests/acceptance/test_cameras.py.
+"""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from devices.equipment import DeviceRow, add_device, stand_at
+from tests.console.conftest import GRID, City
+
+SPAN = "from=2026-11-01T00:00:00Z&to=2026-11-01T00:01:00Z"
+
+
+@pytest.fixture
+async def with_camera(city: City) -> City:
+    async with city.store.transaction() as connection:
+        url, settings = "rtsp://10.0.0.9/main", {"sub_url": "rtsp://10.0.0.9/sub"}
+        await add_device(connection, DeviceRow("c1", "camera", "路口1", url=url, settings=dict(settings)))
+        await stand_at(connection, "c1", GRID, datetime(2026, 1, 1, tzinfo=UTC), (26.42, 111.61))
+    await city.keeper.load()
+    return city
+
+
+async def _audit(city: City, action: str) -> list[tuple[str, str, str | None]]:
+    async with city.store.connection() as connection:
+        rows = await connection.execute("SELECT who, object, purpose FROM audit_log WHERE action = %s", [action])
+        return await rows.fetchall()
+
+
+async def test_a_camera_is_seen_in_its_own_division_only(with_camera: City) -> None:
+    city = with_camera
+    seen = (await city.client.get("/api/cameras", headers=city.headers("viewer"))).json()
+    assert seen == [
+        {
+            "id": "c1",
+            "name": "路口1",
+            "grid": GRID,
+            "lat": 26.42,
+            "lon": 111.61,
+            "has_sub": True,
+            "streams": {},
+        }
+    ]
+    assert (await city.client.get("/api/cameras", headers=city.headers("other"))).json() == []
+    for path in ("", f"/clip.mp4?{SPAN}", "/snapshot.jpg", f"/recordings?{SPAN}"):
+        assert (await city.client.get(f"/api/cameras/c1{path}", headers=city.headers("other"))).status_code == 404
+
+
+async def test_a_viewer_sees_no_footage_and_a_handset_is_no_camera(with_camera: City) -> None:
+    city = with_camera
+    answer = await city.client.get(f"/api/cameras/c1/clip.mp4?{SPAN}", headers=city.headers("viewer"))
+    assert answer.status_code == 403
+    answer = await city.client.get(f"/api/cameras/h1/clip.mp4?{SPAN}", headers=city.headers("operator"))
+    assert answer.status_code == 404
+
+
+async def test_without_a_worker_that_is_said_and_the_look_is_audited_once(with_camera: City) -> None:
+    city = with_camera
+    for _ in range(3):
+        answer = await city.client.get(
+            f"/api/cameras/c1/clip.mp4?{SPAN}&purpose=case+7", headers=city.headers("operator")
+        )
+        assert (answer.status_code, answer.json()["kind"]) == (503, "no_worker")
+    assert await _audit(city, "footage.clip") == [("operator:operator", "c1", "case 7")]
+    await city.client.get(
+        "/api/cameras/c1/clip.mp4?from=2026-11-01T00:00:00Z&to=2026-11-01T00:02:00Z", headers=city.headers("operator")
+    )
+    assert len(await _audit(city, "footage.clip")) == 2, "another span is another look"
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("clip.mp4?from=2026-11-01T00:01:00Z&to=2026-11-01T00:00:00Z", "later than from"),
+        (f"clip.mp4?{SPAN}&download=true", "purpose"),
+        (f"clip.mp4?{SPAN}&stream=third", "stream"),
+        ("clip.mp4?from=2026-11-01T00:00:00&to=2026-11-01T00:01:00", "from"),
+        ("snapshot.jpg?width=9", "width"),
+    ],
+)
+async def test_wrong_input_is_named(with_camera: City, path: str, says: str) -> None:
+    city = with_camera
+    answer = await city.client.get(f"/api/cameras/c1/{path}", headers=city.headers("operator"))
+    assert answer.status_code == 422
+    assert says in answer.json()["detail"]
+    assert await _audit(city, "footage.clip") == [], "what was refused was not looked at"
