@@ -33,18 +33,6 @@ class Serving:
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class MediaWorker:
-    """A worker that lives. url: of its media port. root: whose files it serves. cameras: keys of those that it records."""
-
-    holder: str
-    worker: str
-    host: str
-    url: str
-    root: str
-    cameras: frozenset[int]
-
-
 _COLUMNS = "id, host, path, url, (date_part('epoch', seen_at) * 1000)::bigint, bytes_free, bytes_total"
 
 
@@ -81,17 +69,6 @@ async def url_of_root(connection: Connection, root: str) -> str | None:
     )
     row = await found.fetchone()
     return None if row is None else str(row[0])
-
-
-async def media_workers(connection: Connection) -> list[MediaWorker]:
-    """All workers that live, with what they record."""
-    found = await connection.execute(
-        "SELECT w.holder, w.worker, w.host, w.url, w.root, coalesce(array_agg(substr(l.name, 8)::integer) "
-        "FILTER (WHERE l.name IS NOT NULL), '{}') FROM stream_workers w LEFT JOIN leases l ON l.holder = w.holder "
-        "AND l.name ~ '^camera:[0-9]+$' AND l.expires_at > clock_timestamp() "
-        "WHERE w.expires_at > clock_timestamp() GROUP BY w.holder ORDER BY w.holder"
-    )
-    return [MediaWorker(*row[:5], frozenset(row[5])) for row in await found.fetchall()]
 
 
 async def serving(connection: Connection, camera: int) -> Serving | None:

@@ -68,6 +68,8 @@ async def test_a_second_worker_gets_its_share_and_a_dead_ones_goes_to_the_others
         found = await media_roots.serving(connection, cameras[4])
         assert found == media_roots.Serving(cameras[4], "http://two", ROOT, "here/two")
         assert await media_roots.url_of_root(connection, ROOT) in ("http://one", "http://two")
+        workers = {worker.url: worker.cameras for worker in await media_roots.media_workers(connection)}
+        assert workers == {"http://one": set(cameras[:3]), "http://two": set(cameras[3:])}
     expire(store, "one")
     assert (await two.beat(cameras)).taken == (cameras[0], cameras[1], cameras[2])
     one._renew_at_s = 0.0
