@@ -19,7 +19,8 @@ class KindCode(IntEnum):
     CLOCK = 2
     """The camera's clock: offset_s (camera minus ours), source `rtcp` or `onvif`."""
     GAP = 3
-    """Footage is missing. stream, from_ms, to_ms; reason: signal (the camera was away), restart, overload, disk, clock."""
+    """Footage is missing. stream, from_ms, to_ms; reason: signal (the camera was away), restart, overload, disk,
+    clock."""
     STORAGE = 4
     """A media root: free_bytes, total_bytes, written_bytes_per_s, kept_days (of the oldest main footage),
     days_possible (that the disk can hold at this rate), days_wanted, days_left (until footage younger than days_wanted
@@ -70,10 +71,10 @@ class StoredCameraFact(msgspec.Struct, frozen=True, gc=False):
 class QualityFigures(msgspec.Struct, frozen=True):
     """`figures` of a QUALITY fact. Shares: 0–1. None: not known yet (no reference learned) or not measurable here.
 
-    Luma: 0–255 of the Y plane. *_ratio: this sample ÷ the camera's own reference for this light. In a picture too dark to
-    show anything (luma_p95 below streams.quality.measures.BLIND_P95) whatever needs structure is None. A camera without
-    a reference is held against absolute limits of what any usable picture has: sharpness_ratio, edges_lost and
-    edges_ratio are then known only when the picture is worse than those.
+    Luma: 0–255 of the Y plane. *_ratio: this sample ÷ the camera's own reference for this light. In a picture too
+    dark to show anything (luma_p95 below streams.quality.measures.BLIND_P95) whatever needs structure is None. A
+    camera without a reference is held against absolute limits of what any usable picture has: sharpness_ratio,
+    edges_lost and edges_ratio are then known only when the picture is worse than those.
     """
 
     luma_mean: float
@@ -84,10 +85,11 @@ class QualityFigures(msgspec.Struct, frozen=True):
     """Pixels above 240."""
     sharpness_ratio: float | None
     """Laplacian variance after denoising, against the reference: median over the parts of the picture that have
-    structure, so that a lorry or headlights in a part of it change little. Low also where the view is not the known one."""
+    structure, so that a lorry or headlights in a part of it change little. Low also where the view is not the known
+    one."""
     edges_lost: float | None
-    """Share of the reference's background edges that are gone, foreground left out (Lee 2015). High when covered and when
-    the view is another one; a blurred picture keeps most of these coarse edges."""
+    """Share of the reference's background edges that are gone, foreground left out (Lee 2015). High when covered and
+    when the view is another one; a blurred picture keeps most of these coarse edges."""
     shift_share: float | None
     """Length of the shift against the reference ÷ picture width, by phase correlation; None where not trusted (covered,
     dark, or turned so far that nothing overlaps: edges_lost is high then and edges_ratio is not low)."""
@@ -100,7 +102,8 @@ class QualityFigures(msgspec.Struct, frozen=True):
     width: int
     height: int
     edges_ratio: float | None = None
-    """How much of the picture has coarse edges, wherever they are: tells a covered lens (low) from a view turned away."""
+    """How much of the picture has coarse edges, wherever they are: tells a covered lens (low) from a view turned
+    away."""
     luma_ratio: float | None = None
     """luma_p95 against the reference's."""
     noise_ratio: float | None = None
