@@ -28,7 +28,9 @@ async def references_for(connection: AsyncConnection[TupleRow], cameras: Sequenc
         (list(cameras),),
     )
     rows = await cursor.fetchall()
-    return [ReferenceRow(*ids, bytes(stored)) for *ids, stored in rows]
+    return [
+        ReferenceRow(key, light, version, learned_us, bytes(stored)) for key, light, version, learned_us, stored in rows
+    ]
 
 
 async def keep_references(connection: AsyncConnection[TupleRow], rows: Iterable[ReferenceRow]) -> None:
