@@ -115,9 +115,11 @@ async def chromium(*flags: str) -> AsyncIterator[Chromium]:
 
 async def _port(file: Path) -> int:
     async with asyncio.timeout(_START_S):
-        while (port := await asyncio.to_thread(_written, file)) is None:
+        while True:
+            port = await asyncio.to_thread(_written, file)
+            if port is not None:
+                return port
             await asyncio.sleep(0.05)
-    return port
 
 
 def _written(file: Path) -> int | None:

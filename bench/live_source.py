@@ -159,11 +159,10 @@ class Player(_Camera):
         base_90k, began_s = 0, time.monotonic()
         while not self._ends.is_set():
             now = self._film
-            for dts, *rest in now.packets:
+            for dts, pts, is_key, data, formats in now.packets:
                 due_s = began_s + (base_90k + dts) / TICKS_PER_S / self._speed - time.monotonic()
                 if self._ends.wait(max(0.0, due_s)):
                     return
-                pts, is_key, data, formats = rest
                 self._publish((base_90k + dts, base_90k + pts, is_key, data, formats), 1)
             base_90k += now.ticks
 

@@ -10,9 +10,9 @@ player should seek to the end of what is buffered.
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, MutableMapping, Sequence
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from core.errors import WanggeError
 from core.media import TICKS_PER_S, StreamName, TrackFormats
@@ -40,7 +40,7 @@ class Socket(Protocol):
     async def send_bytes(self, data: bytes) -> None:
         """The same."""
 
-    async def receive(self) -> "dict[str, object]":
+    async def receive(self) -> MutableMapping[str, Any]:
         """The next ASGI message; one of type `websocket.disconnect` is the last."""
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
