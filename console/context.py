@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +28,7 @@ class Console:
 
     registry: the newest snapshot. board: health of the parts. is_ready: started, and no needed part is down.
     local_token: digest of the local administrator's token (file in the data folder); None: there is none.
+    log_ins: file where log-ins of cameras go (devices.camera_secrets); None: no camera is read on this machine.
     rates: current figures by name. changed: wakes live streams. addresses: where devices connect, by protocol.
     """
 
@@ -39,6 +41,7 @@ class Console:
     is_ready: Callable[[], bool]
     rates: Callable[[], dict[str, float]] = dict
     local_token: bytes | None = None
+    log_ins: Path | None = None
     addresses: Callable[[], dict[str, str]] = dict
     passwords: Passwords = field(default_factory=Passwords)
     attempts: Attempts = field(init=False)

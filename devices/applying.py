@@ -5,16 +5,18 @@ is not registered).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from core.errors import InvalidInput
 from devices.area import BOX, box_of
-from devices.equipment import DeviceRow, check_camera_url, keys_of, put_aliases, put_devices
+from devices.camera_rows import CameraRows, taken_apart
+from devices.camera_secrets import LogIn
+from devices.equipment import DeviceRow, keys_of, put_aliases, put_devices, settings_of
 from devices.geometry import Grid, GridIndex
 from devices.intervals import (
     DEVICE_SITES,
@@ -45,6 +47,8 @@ class Moment(NamedTuple):
 
     at: datetime
     zone: ZoneInfo
+    keeps_log_ins: bool = False
+    """Whether there is a file for log-ins of cameras."""
 
     @property
     def day(self) -> date:
@@ -53,10 +57,11 @@ class Moment(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What was written, by table, and what could not be."""
+    """What was written, by table, and what could not be. log_ins: of cameras, for the secrets file."""
 
     counts: dict[str, Counts]
     errors: list[RowError]
+    log_ins: Mapping[str, LogIn] = MappingProxyType({})
 
 
 async def check_references(connection: Connection, rows: Rows, references: dict[str, str]) -> list[RowError]:
@@ -175,13 +180,21 @@ async def _exceptions(connection: Connection, rows: Rows, moment: Moment) -> App
 
 def _devices(kind: str) -> Callable[[Connection, Rows, Moment], Awaitable[Applied]]:
     async def apply(connection: Connection, rows: Rows, moment: Moment) -> Applied:
-        errors = await _wrong_kinds(connection, rows, kind) + _wrong_urls(rows)
+        errors = await _wrong_kinds(connection, rows, kind)
         rows = rows.without({error.row for error in errors})
+        cameras = (
+            taken_apart(rows, keeps_log_ins=moment.keeps_log_ins) if kind == "camera" else CameraRows(rows, {}, {}, [])
+        )
+        rows, errors = cameras.rows, errors + cameras.errors
+        present = await settings_of(connection, list(cameras.settings))
         own = [name for name in ("id", "name", "model", "datum", "url") if name in rows.columns]
-        columns = ["kind", *own, *(["settings"] if "services" in rows.columns else [])]
+        columns = ["kind", *own, *(["settings"] if "services" in rows.columns or cameras.settings else [])]
         registered = []
         for _, row in _named(rows):
             settings = {"services": row["services"]} if row.get("services") else {}
+            if cameras.settings:
+                changed = {**present.get(row["id"], {}), **cameras.settings[row["id"]]}
+                settings = {name: value for name, value in changed.items() if value is not None}
             registered.append(DeviceRow(**{name: row[name] for name in own}, kind=kind, settings=settings))  # type: ignore[arg-type]
         counts = {"devices": await put_devices(connection, registered, columns)}
         ids = rows.column("id") or []
@@ -200,7 +213,8 @@ def _devices(kind: str) -> Callable[[Connection, Rows, Moment], Awaitable[Applie
             if row.get(protocol)
         ]
         counts["device_aliases"] = await put_aliases(connection, list({alias[:2]: alias for alias in aliases}.values()))
-        return Applied({table: count for table, count in counts.items() if any(count)}, errors)
+        written = {table: count for table, count in counts.items() if any(count)}
+        return Applied(written, errors, cameras.log_ins)
 
     return apply
 
@@ -260,16 +274,6 @@ async def _wrong_kinds(connection: Connection, rows: Rows, kind: str) -> list[Ro
         for number, device_id in zip(rows.numbers, ids, strict=True)
         if device_id in other
     ]
-
-
-def _wrong_urls(rows: Rows) -> list[RowError]:
-    errors = []
-    for number, url in zip(rows.numbers, rows.column("url") or [], strict=False):
-        try:
-            check_camera_url(url)
-        except InvalidInput as error:
-            errors.append(RowError(number, "url", str(error).removeprefix("url: ")))
-    return errors
 
 
 def _named(rows: Rows) -> list[tuple[int, dict[str, Any]]]:

@@ -121,6 +121,15 @@ async def key_of(connection: Connection, device_id: str) -> int:
     return int(row[0])
 
 
+async def check_camera(connection: Connection, device_id: str) -> None:
+    """Raises NotFound when there is no camera of that id in service."""
+    cursor = await connection.execute(
+        "SELECT FROM devices WHERE id = %s AND kind = 'camera' AND retired_at IS NULL", [device_id]
+    )
+    if await cursor.fetchone() is None:
+        raise NotFound(f"No camera {device_id!r} is registered; add it with `wangge devices add camera`.")
+
+
 async def keys_of(connection: Connection, device_ids: Sequence[str]) -> dict[str, int]:
     """Keys of those of the devices that exist."""
     cursor = await connection.execute("SELECT id, key FROM devices WHERE id = ANY (%s)", [list(device_ids)])

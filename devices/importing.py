@@ -7,6 +7,7 @@ holds the transaction; what is refused, and a dry run, are rolled back to the sa
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,8 @@ import psycopg
 
 from core.errors import InvalidInput
 from core.fix import Datum
-from devices.applying import APPLY, Moment, check_references, find_grids
+from devices.applying import APPLY, Applied, Moment, check_references, find_grids
+from devices.camera_secrets import put_log_ins
 from devices.kinds import Kind, guess_kind, kinds
 from devices.merging import Counts
 from devices.parsing import RowError, Rows, parse_rows
@@ -30,7 +32,8 @@ class ImportOptions(NamedTuple):
     """How to import.
 
     zone: of times without an offset; kind: what is in the file, None: told by its name and columns; datum: of its
-    positions; partial: take the good rows even when others are bad; dry_run: do everything, then take it back.
+    positions; partial: take the good rows even when others are bad; dry_run: do everything, then take it back;
+    log_ins: file where log-ins of cameras go (devices.camera_secrets), None: none are taken.
     """
 
     zone: ZoneInfo
@@ -38,6 +41,7 @@ class ImportOptions(NamedTuple):
     datum: Datum = "wgs84"
     partial: bool = False
     dry_run: bool = False
+    log_ins: Path | None = None
 
 
 @dataclass(slots=True)
@@ -73,33 +77,34 @@ async def import_file(
     report = ImportReport(kind.name, len(document.records), dry_run=options.dry_run)
     report.ignored_columns = tuple(column for column in document.columns if column and column not in kind.fields)
     async with connection.transaction() as savepoint:
-        errors += await _write(
-            connection, kind, rows, Moment(now, options.zone), report, stop=bool(errors) and not options.partial
+        stop = bool(errors) and not options.partial
+        applied = await _write(
+            connection, kind, rows, Moment(now, options.zone, options.log_ins is not None), stop=stop
         )
+        errors, report.counts = errors + applied.errors, applied.counts
         report.bad_rows = len({error.row for error in errors})
         report.errors = sorted(errors)[:KEPT_ERRORS]
         report.applied = not options.dry_run and (options.partial or not errors)
         if not report.applied:
             raise psycopg.Rollback(savepoint)
+        if options.log_ins is not None and applied.log_ins:  # before the commit: no camera without its log-in
+            await asyncio.to_thread(put_log_ins, options.log_ins, applied.log_ins)
     if not options.dry_run and not report.applied:
         report.counts = {}
     return report
 
 
-async def _write(
-    connection: Connection, kind: Kind, rows: Rows, moment: Moment, report: ImportReport, *, stop: bool
-) -> list[RowError]:
-    """Checks and writes the good rows; returns the errors found on the way. stop: only check."""
+async def _write(connection: Connection, kind: Kind, rows: Rows, moment: Moment, *, stop: bool) -> Applied:
+    """Checks and writes the good rows; with the errors found on the way. stop: only check."""
     errors = await check_references(connection, rows, dict(kind.references))
     rows = rows.without({error.row for error in errors})
     if kind.name in _GRID_FOUND:
         rows, found = await find_grids(connection, rows, required=kind.name in _GRID_REQUIRED)
         errors += found
     if not rows.values or stop:
-        return errors
+        return Applied({}, errors)
     applied = await APPLY[kind.name](connection, rows, moment)
-    report.counts = applied.counts
-    return errors + applied.errors
+    return applied._replace(errors=errors + applied.errors)
 
 
 def _kind(name: str, document: Document, wanted: str | None, known: dict[str, Kind]) -> Kind:

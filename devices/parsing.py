@@ -71,8 +71,6 @@ class _Column:
             if self._field.required:
                 raise ValueError("is missing")
             return self._field.default
-        if self._field.secret:
-            text = cell if isinstance(cell, str) else text  # a password may begin or end with a space
         try:
             return self._remembered[text]
         except KeyError:

@@ -19,7 +19,8 @@ HEADERS: Mapping[str, str] = {
     "所属网格": "grid", "网格": "grid", "主管部门": "department", "部门": "department", "姓名": "name",
     "电话": "phone", "手机号": "phone", "班组": "team", "网格员": "worker", "星期": "weekday", "上班时间": "starts_at",
     "开始时间": "starts_at", "下班时间": "ends_at", "结束时间": "ends_at", "生效日期": "valid_from",
-    "失效日期": "valid_to", "日期": "day", "原因": "reason", "型号": "model", "坐标系": "datum", "取流地址": "url", "主码流": "url", "子码流": "sub_url", "用户名": "user", "密码": "password", "音频": "audio",
+    "失效日期": "valid_to", "日期": "day", "原因": "reason", "型号": "model", "坐标系": "datum", "取流地址": "url",
+    "主码流": "url", "子码流": "sub_url", "用户名": "user", "密码": "password", "音频": "audio",
     "地址": "url", "终端手机号": "jt808", "手持机": "handset", "终端": "handset", "代管": "stand_in",
     "业务": "services", "半径": "radius_m", "停留秒数": "dwell_s", "顺序": "ordinal",
 }  # fmt: skip

@@ -131,6 +131,7 @@ class Service:
             board=self.board,
             is_ready=lambda: self.is_ready,
             local_token=self.plan.local_token,
+            log_ins=settings.streams.log_ins(self.plan.data) if "streams" in self.plan.roles else None,
             addresses=self.addresses,
         )
         routers = [await self._prepare_ingestion()] if "ingest" in self.plan.roles else []

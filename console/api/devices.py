@@ -5,15 +5,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as FromPath
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, SecretStr
 
 from console.caller import needs
 from console.context import console_of
 from console.paging import Cursor, Limit, Page, decoded, page_of
-from console.registering import NewDevice, grid_of, noted, register, within
+from console.registering import NewDevice, grid_of, keep_log_in, noted, register, within
 from console.rights import Operator
+from core.errors import InvalidInput
 from core.fix import Datum
 from devices import credentials, equipment
+from devices.camera_secrets import LogIn
 from devices.records import DeviceKind
 
 router = APIRouter(prefix="/devices", tags=["devices"])
@@ -32,6 +34,7 @@ class DeviceLine(BaseModel):
     model: str | None
     datum: Datum
     url: str | None
+    sub_url: str | None
     retired_at: datetime | None
     worker: str | None
     grid: str | None
@@ -82,10 +85,20 @@ async def list_devices(
 async def add_device(request: Request, caller: Writer, body: NewDevice) -> DeviceLine:
     """Registers a device; ask for its credential next."""
     async with console_of(request).store.transaction() as connection:
-        await register(connection, caller, body)
+        row = await register(connection, caller, body, console_of(request).log_ins)
         grid = await grid_of(connection, body.id)
-    given = body.model_dump(exclude={"grid", "lat", "lon"})
-    return DeviceLine(**given, grid=grid, retired_at=None, has_credential=False, heard_at=None, online=None)
+    given = {name: value for name, value in row._asdict().items() if name != "settings"}
+    sub_url = (row.settings or {}).get("sub_url")
+    return DeviceLine(
+        **given,
+        sub_url=None if sub_url is None else str(sub_url),
+        worker=body.worker,
+        grid=grid,
+        retired_at=None,
+        has_credential=False,
+        heard_at=None,
+        online=None,
+    )
 
 
 @router.post("/{device_id}/credential", status_code=201)
@@ -105,6 +118,26 @@ async def revoke_credential(request: Request, caller: Writer, device_id: DeviceI
         await within(connection, caller, device_id)
         await credentials.revoke(connection, device_id)
         await noted(connection, caller, "device.revoke", device_id)
+
+
+class CameraLogIn(BaseModel):
+    """Who we are for a camera."""
+
+    user: str = Field(min_length=1, max_length=200)
+    password: SecretStr = Field(max_length=200)
+
+
+@router.put("/{device_id}/login", status_code=204)
+async def set_camera_login(request: Request, caller: Writer, device_id: DeviceId, body: CameraLogIn) -> None:
+    """Keeps a camera's log-in in the private file of the machine that reads it; it can be read back nowhere."""
+    console = console_of(request)
+    if console.log_ins is None:
+        raise InvalidInput("Log-ins of cameras are kept where cameras are read, and none is read here.")
+    log_in = LogIn(body.user, body.password.get_secret_value())
+    async with console.store.transaction() as connection:
+        await within(connection, caller, device_id)
+        await equipment.check_camera(connection, device_id)
+        await keep_log_in(connection, caller, device_id, log_in, console.log_ins)
 
 
 @router.get("/{device_id}/presence")

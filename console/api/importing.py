@@ -66,7 +66,7 @@ async def import_into_registry(
     if not content:
         raise InvalidInput("The body is empty; send the file.")
     console = console_of(request)
-    options = ImportOptions(console.zone, kind, datum, partial, dry_run)
+    options = ImportOptions(console.zone, kind, datum, partial, dry_run, console.log_ins)
     async with console.store.transaction(timeout_s=600) as connection:
         report = await import_file(connection, name, content, options, datetime.now(UTC))
         if report.applied and not dry_run:

@@ -192,7 +192,7 @@ async def test_positions_in_another_datum_are_shifted(store: Store) -> None:
         (
             "cameras.csv",
             table("id,url,lat,lon", "c1,rtsp://a:b@10.0.0.9/,26.405,111.605"),
-            RowError(2, "url", "leave user and password out of the address; they are kept in the secrets file."),
+            RowError(2, "url", "holds a log-in, and log-ins of cameras are not kept here; leave user and password out"),
         ),
         (
             "terminals.csv",

@@ -5,19 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
+from wangge.cli import camera_devices
+from wangge.cli.device_options import Grid, Id, Lat, Lon, Model, Name
 from wangge.cli.options import DATA, Config, Data, Json, commands, run, settings_of
 from wangge.cli.output import as_json, say, table, tell
 
 app = commands("Devices: import, add, list, credentials.")
 add = commands("Register one device.")
 app.add_typer(add, name="add")
-
-Id = Annotated[str, typer.Option("--id", metavar="ID", help="What it authenticates with.")]
-Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What people call it.")]
-Grid = Annotated[str | None, typer.Option("--grid", metavar="G", help="15-digit code of the grid where it stands.")]
-Lat = Annotated[float | None, typer.Option("--lat", help="Latitude, WGS-84 degrees.")]
-Lon = Annotated[float | None, typer.Option("--lon", help="Longitude, WGS-84 degrees.")]
-Model = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Maker and model.")]
 
 
 @add.command(epilog="Example: wangge devices add handset --id h-0001 --worker w0001")
@@ -50,33 +45,6 @@ def terminal(
 ) -> None:
     """Register a POS terminal."""
     fields = {"id": id, "kind": "terminal", "grid": grid, "lat": lat, "lon": lon, "name": name, "model": model}
-    _add(data, config, fields, json=json)
-
-
-@add.command(epilog="Example: wangge devices add camera --id c-0001 --grid 431102001001001 --url rtsp://10.0.0.7/main")
-def camera(
-    id: Id,
-    url: Annotated[str, typer.Option("--url", metavar="RTSP", help="Address without user and password.")],
-    grid: Grid = None,
-    lat: Lat = None,
-    lon: Lon = None,
-    name: Name = None,
-    model: Model = None,
-    data: Data = DATA,
-    config: Config = None,
-    json: Json = False,
-) -> None:
-    """Register a camera."""
-    fields = {
-        "id": id,
-        "kind": "camera",
-        "url": url,
-        "grid": grid,
-        "lat": lat,
-        "lon": lon,
-        "name": name,
-        "model": model,
-    }
     _add(data, config, fields, json=json)
 
 
@@ -148,6 +116,9 @@ def import_file(
         for name, counts in report["counts"].items():
             say(f"{name}: {counts['added']} added, {counts['changed']} changed, {counts['same']} the same")
     raise typer.Exit(1 if report["bad_rows"] else 0)
+
+
+camera_devices.add_to(app, add)
 
 
 def _add(data: Path, config: Path | None, fields: dict[str, Any], *, json: bool) -> None:

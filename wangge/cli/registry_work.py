@@ -40,15 +40,15 @@ async def listed(data: Path, settings: Settings, kind: Any, division: str, *, re
         return [row._asdict() for row in await equipment.list_devices(connection, kind, division, retired=retired)]
 
 
-async def added(data: Path, settings: Settings, fields: dict[str, Any]) -> None:
-    """Registers one device."""
+async def added(data: Path, settings: Settings, fields: dict[str, Any]) -> registering.equipment.DeviceRow:
+    """Registers one device; a camera's log-in goes to the file of log-ins. Returns what the registry got."""
     try:
         wanted = registering.NewDevice.model_validate({k: v for k, v in fields.items() if v is not None})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise InvalidInput(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
     async with opened(data, settings) as store, store.transaction() as connection:
-        await registering.register(connection, LOCAL, wanted)
+        return await registering.register(connection, LOCAL, wanted, settings.streams.log_ins(data))
 
 
 async def credential(data: Path, settings: Settings, device: str) -> dict[str, str]:
@@ -66,7 +66,8 @@ async def imported(
     content = await asyncio.to_thread(_read, file)
     if datum not in ("wgs84", "gcj02", "bd09"):
         raise InvalidInput(f"--datum: {datum!r} is none of wgs84, gcj02, bd09.")
-    options = importing.ImportOptions(settings.site.zone, kind, datum, partial, dry_run)
+    log_ins = settings.streams.log_ins(data)
+    options = importing.ImportOptions(settings.site.zone, kind, datum, partial, dry_run, log_ins)
     async with opened(data, settings) as store, store.transaction() as connection:
         report = await importing.import_file(connection, file.name, content, options, datetime.now(UTC))
         if report.applied and not dry_run:
