@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from simulators.cameras.scenes import textures
+from simulators.cameras.scenes import figures, textures
 from simulators.cameras.scenes.camera import Camera, Picture, Points
-from simulators.cameras.scenes.canvas import Canvas, add_glow
-from simulators.cameras.scenes.figures import Figure
+from simulators.cameras.scenes.canvas import Canvas, add_glow, darken
 from simulators.cameras.scenes.light import ambient, lamplight, sunlight
+from simulators.cameras.scenes.lighting import Lighting
 from simulators.cameras.scenes.traffic import Mover, pose
 from simulators.cameras.scenes.world import FAR_M, Building, Lamp, Street, Tree
 
@@ -36,68 +35,11 @@ class Backdrop:
     occluders: tuple[Occluder, ...]
 
 
-class Lighting:
-    """Light and shade of one street for single faces and for points; shadows of houses and trees included."""
-
-    def __init__(self, street: Street) -> None:
-        self._street, self._sun = street, np.array(street.sky.sun)
-        self._sunlight = sunlight(street).astype(np.float64)
-        self._boxes = np.array([_bounds(b) for b in street.buildings])
-        self._crowns = np.array([(t.x, t.y, t.height, t.crown) for t in street.trees]).reshape(-1, 4)
-        self.haze_colour = np.array(street.sky.haze_colour) * (
-            1.0 if not street.night else 0.10 * street.sky.night_glow
-        )
-
-    def haze(self, distance: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Share of haze before something at distances in metres."""
-        result: NDArray[np.float64] = 1 - (1 - self._street.sky.haze * (0.7 if self._street.night else 1)) ** (
-            distance / 100
-        )
-        return result
-
-    def __call__(self, point: Points, normal: Points) -> Points:
-        """Light (3,) on one face."""
-        result: Points = self.on(point[None], (float(normal[0]), float(normal[1]), float(normal[2])))[0]
-        return result
-
-    def on(self, points: Points, normal: tuple[float, float, float]) -> Points:
-        """Light (n, 3) on points (n, 3) of one plane."""
-        street = self._street
-        total = np.repeat(ambient(street, normal[2])[None].astype(np.float64), len(points), axis=0)
-        facing = float(np.dot(self._sun, normal))
-        if facing > 0 and self._sunlight.any():
-            total += self._sunlight * (facing * self.lit(points))[:, None]
-        return total + lamplight(street, points, normal)
-
-    def lit(self, points: Points) -> NDArray[np.float64]:
-        """How much of the sun reaches points: 0 behind a house, a part behind leaves, 1 in the open."""
-        free = np.ones(len(points))
-        start = points + self._sun * 0.05
-        with np.errstate(divide="ignore"):
-            inverse = 1.0 / np.where(np.abs(self._sun) < 1e-6, 1e-6, self._sun)
-        for low_high in self._boxes:
-            a, b = (low_high[0] - start) * inverse, (low_high[1] - start) * inverse
-            enter, leave = np.minimum(a, b).max(axis=1), np.maximum(a, b).min(axis=1)
-            free[(leave > np.maximum(enter, 0))] = 0
-        for x, y, z, crown in self._crowns:
-            away = np.array([x, y, z]) - start
-            along = away @ self._sun
-            beside = np.sqrt(np.maximum(np.einsum("ij,ij->i", away, away) - along**2, 0))
-            free *= np.where(along > 0, np.clip(0.22 + 0.78 * (beside / crown - 0.72) / 0.4, 0.22, 1), 1)
-        return free
-
-
-def _bounds(b: Building) -> Points:
-    x0, x1 = sorted((b.face_x, b.face_x + b.side * b.depth))
-    return np.array([[x0 + 0.02, b.y0, -1], [x1 - 0.02, b.y1, b.height]])
-
-
-def backdrop(street: Street, camera: Camera, parked: tuple[Mover, ...]) -> Backdrop:
+def backdrop(street: Street, camera: Camera, parked: tuple[Mover, ...], lighting: Lighting) -> Backdrop:
     """Paint the standing picture; anti-aliased by painting larger and shrinking."""
     factor = 2.0 if camera.width < 1000 else 1.5
     large = camera.scaled(factor)
     picture: Picture = np.zeros((large.height, large.width, 3), np.uint8)
-    lighting = Lighting(street)
     _sky(picture, street, large)
     _ground(picture, street, large, lighting)
     _houses(picture, street, large, lighting)
@@ -109,13 +51,13 @@ def backdrop(street: Street, camera: Camera, parked: tuple[Mover, ...]) -> Backd
         elif kind == "lamp":
             _lamp(canvas, thing, street, lighting)  # type: ignore[arg-type]
         else:
-            _parked(canvas, thing, street, lighting)  # type: ignore[arg-type]
+            _parked(canvas, thing, depth, lighting)  # type: ignore[arg-type]
         if canvas.mask is not None and depth < 90:
             _keep(occluders, depth, canvas.mask, factor)
     picture = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
     if street.night:
         _shine(picture, street, camera)
-    return Backdrop(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), tuple(occluders))
+    return Backdrop(picture, tuple(occluders))
 
 
 def _sorted(street: Street, camera: Camera, parked: tuple[Mover, ...]) -> list[tuple[float, str, object]]:
@@ -154,6 +96,7 @@ def _sky(picture: Picture, street: Street, camera: Camera) -> None:
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     up = np.clip(rays[..., 2], 0, 1)
     haze = np.array(street.sky.haze_colour)
+    cloud: Picture
     if street.night:
         low = np.array([0.17, 0.13, 0.11]) * street.sky.night_glow + 0.02
         colour = low * np.exp(-up * 5)[..., None] + np.array([0.022, 0.024, 0.034])
@@ -170,7 +113,7 @@ def _sky(picture: Picture, street: Street, camera: Camera) -> None:
         cloud = cv2.GaussianBlur(cloud, (0, 0), 2)
         share = np.clip((cloud - 0.46) * 3.2, 0, 1)[..., None] * np.clip(up * 8, 0, 1)[..., None]
         colour = colour * (1 - share * 0.8) + (0.80 if street.sky.overcast else 0.97) * share * 0.8
-    small = np.clip(colour * 255, 0, 255).astype(np.uint8)
+    small = np.clip(colour[..., ::-1] * 255, 0, 255).astype(np.uint8)
     picture[:] = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -219,7 +162,7 @@ def _lit(
     if glowing is not None:
         result += glowing * (1 - cv2.resize(hazy, shape)[..., None])
     clipped: Picture = np.clip(result, 0, 255).astype(np.uint8)
-    return clipped
+    return cv2.cvtColor(clipped, cv2.COLOR_RGB2BGR)
 
 
 _X, _Y, _Z = np.eye(3)
@@ -232,7 +175,7 @@ def _ground(picture: Picture, street: Street, camera: Camera, lighting: Lighting
     lit = _lit(textures.ground(street), None, lighting, camera, origin, _X, _Y, size, (0, 0, 1.0), 0.5)
     far = np.array([[-400, -20, -0.05], [400, -20, -0.05], [400, 900, -0.05], [-400, 900, -(0.05).__float__()]])
     grey = (0.42 * lighting.on(np.array([[0, 140.0, 0]]), (0, 0, 1.0))[0] * 0.4 + lighting.haze_colour * 0.6) * 255
-    Canvas(picture, camera).plate(far, tuple(np.clip(grey, 0, 255).tolist()))
+    Canvas(picture, camera).plate(far, tuple(np.clip(grey[::-1], 0, 255).tolist()))
     # Far parts from smaller copies: minified without shimmer.
     edges = [0.0, (28 + 20) / size[1], (62 + 20) / size[1], 1.0]
     for i in range(2, -1, -1):
@@ -302,7 +245,7 @@ def _wall(
 def _tree(canvas: Canvas, tree: Tree, street: Street, lighting: Lighting) -> None:
     """A trunk and a crown of many small leaf clusters, lit by where they are in the crown."""
     rng = np.random.default_rng(tree.seed)
-    count = 150
+    count = 420
     at = rng.normal(size=(count, 3))
     at *= (rng.random((count, 1)) ** 0.4 * tree.crown) / np.linalg.norm(at, axis=1, keepdims=True) * (1.0, 1.0, 0.85)
     points = np.array([tree.x, tree.y, tree.height]) + at
@@ -313,18 +256,16 @@ def _tree(canvas: Canvas, tree: Tree, street: Street, lighting: Lighting) -> Non
         return
     scale = canvas.camera.focal / depth
     trunk_light = lighting(np.array([tree.x, tree.y, 1.5]), np.array([0, -1.0, 0]))
-    hazy = float(lighting.haze(np.array([depth[0]]))[0])
-    veil = lighting.haze_colour * hazy
-    trunk = np.clip((np.array((0.30, 0.25, 0.20)) * trunk_light * (1 - hazy) + veil) * 255, 0, 255)
-    canvas.bar(pixels[0], pixels[1], 0.30 * scale[0], 0.16 * scale[1], tuple(trunk.tolist()))
+    trunk = lighting.veiled(np.array((0.30, 0.25, 0.20)) * trunk_light, float(depth[0]))
+    canvas.bar(pixels[0], pixels[1], 0.30 * scale[0], 0.16 * scale[1], trunk.tolist())
     toward = np.array(street.sky.sun) if sunlight(street).any() else np.array([0, 0, 1.0])
     rim = at @ toward / tree.crown
     light = ambient(street, 0.3).astype(np.float64) * (0.62 + 0.42 * np.clip(at[:, 2:] / tree.crown + 0.3, 0, 1))
-    light = light + sunlight(street) * np.clip(rim, 0, 1)[:, None] * 0.9 + 0.55 * lamplight(street, points)
+    light = light + sunlight(street) * np.clip(rim, 0, 1)[:, None] * 0.9 + 0.3 * lamplight(street, points)
     green = np.array([0.24 + 0.10 * tree.tint, 0.34 + 0.03 * tree.tint, 0.15]) * rng.uniform(0.75, 1.2, (count, 1))
-    colours = np.clip((green * light * (1 - hazy) + veil) * 255, 0, 255)
+    colours = lighting.veiled(green * light, float(depth[0]))
     order = np.argsort(-depth[2:])
-    radius = tree.crown * rng.uniform(0.10, 0.24, count)
+    radius = tree.crown * rng.uniform(0.05, 0.14, count)
     for i in order:
         canvas.disc(pixels[2 + i], float(radius[i] * scale[2 + i]), tuple(colours[i].tolist()))
 
@@ -337,36 +278,29 @@ def _lamp(canvas: Canvas, lamp: Lamp, street: Street, lighting: Lighting) -> Non
         return
     scale = canvas.camera.focal / depth
     light = lighting(np.array([lamp.x, lamp.y, 3.0]), np.array([0, -1.0, 0]))
-    hazy = float(lighting.haze(np.array([depth[0]]))[0])
-    colour = tuple(
-        np.clip(
-            (np.array((0.52, 0.53, 0.55)) * light * (1 - hazy) + lighting.haze_colour * hazy) * 255, 0, 255
-        ).tolist()
-    )
+    colour = tuple(lighting.veiled(np.array((0.52, 0.53, 0.55)) * light, float(depth[0])).tolist())
     canvas.bar(pixels[0], pixels[1], 0.20 * scale[0], 0.11 * scale[1], colour)
     canvas.bar(pixels[1], pixels[2], 0.09 * scale[1], 0.07 * scale[2], colour)
     ahead, _ = canvas.camera.project(
         head + np.array([[-np.sign(lamp.x) * 0.35, 0, 0.05], [np.sign(lamp.x) * 0.35, 0, 0.0]])
     )
     bright = street.night and lamp.works
-    canvas.bar(ahead[0], ahead[1], 0.22 * scale[2], 0.22 * scale[2], (255, 250, 240) if bright else colour)
+    canvas.bar(ahead[0], ahead[1], 0.22 * scale[2], 0.22 * scale[2], (240, 250, 255) if bright else colour)
 
 
-def _parked(canvas: Canvas, mover: Mover, street: Street, lighting: Lighting) -> None:
+def _parked(canvas: Canvas, mover: Mover, depth: float, lighting: Lighting) -> None:
+    """A standing vehicle with its contact shadow."""
     at = pose(mover, 0.0)
-    distance = float(np.hypot(at.x - canvas.camera.position[0], at.y))
-    hazy = float(lighting.haze(np.array([distance]))[0])
-    # The canvas is RGB here, figures draw BGR: the picture is turned for the time of drawing.
-    turned = Canvas(canvas.picture[..., ::-1], canvas.camera, canvas.mask)
-    swapped = np.ascontiguousarray(turned.picture)
-    turned = Canvas(swapped, canvas.camera, canvas.mask)
-    Figure(turned, at, lighting, street.night, (hazy, lighting.haze_colour)).draw()
-    canvas.picture[:] = swapped[..., ::-1]
+    outline = canvas.camera.outline(figures.footprint(at, 0.15))
+    scale = canvas.camera.focal / max(depth, 2.0)
+    if outline is not None:
+        darken(canvas.picture, outline, 0.45, soft=0.18 * scale)
+    figures.draw(canvas, at, lighting, depth)
 
 
 def _shine(picture: Picture, street: Street, camera: Camera) -> None:
     """Halo of every lamp that works."""
-    tint = np.array(street.sky.lamp) * 255
+    tint = np.array(street.sky.lamp)[::-1] * 255
     for lamp in street.lamps:
         pixels, depth = camera.project(np.array([lamp.light_at]))
         if lamp.works and float(depth[0]) > 2:

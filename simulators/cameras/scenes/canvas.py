@@ -27,7 +27,11 @@ class Canvas:
 
     def polygon(self, points: Points, colour: tuple[float, ...]) -> None:
         """Fill a polygon of pixels (n, 2)."""
-        corners = [fixed(points)]
+        self.fixed_polygon(fixed(points), colour)
+
+    def fixed_polygon(self, corners_px: NDArray[np.int32], colour: tuple[float, ...]) -> None:
+        """Fill a polygon of pixels as `fixed` gives them."""
+        corners = [corners_px]
         cv2.fillPoly(self.picture, corners, colour, cv2.LINE_AA, _SHIFT)
         if self.mask is not None:
             cv2.fillPoly(self.mask, corners, (255,), cv2.LINE_AA, _SHIFT)
@@ -80,3 +84,54 @@ def _spot() -> Picture:
 
 
 _SPOT = _spot()
+
+
+def soft_mask(picture: Picture, outline: Points, soft: float) -> tuple[Picture, tuple[int, int, int, int]] | None:
+    """A blurred mask of a polygon of pixels, and the box (left, top, right, bottom) that it covers; None outside."""
+    height, width = picture.shape[:2]
+    soft = float(np.clip(soft, 0.6, 14))
+    grow = soft * 2 + 2
+    left, top = np.clip(np.floor(outline.min(axis=0) - grow), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(outline.max(axis=0) + grow), 0, (width, height)).astype(int)
+    if right - left < 2 or bottom - top < 2:
+        return None
+    mask = np.zeros((bottom - top, right - left), np.uint8)
+    cv2.fillPoly(mask, [fixed(outline - (left, top))], (255,), cv2.LINE_AA, _SHIFT)
+    reach = int(soft) * 2 + 1
+    return cv2.blur(mask, (reach, reach)), (int(left), int(top), int(right), int(bottom))
+
+
+Box = tuple[int, int, int, int]
+
+
+def darken(picture: Picture, outline: Points, strength: float, soft: float) -> Box | None:
+    """A soft shadow in place; says which box changed."""
+    found = soft_mask(picture, outline, soft)
+    if found is None:
+        return None
+    mask, (left, top, right, bottom) = found
+    factor = cv2.bitwise_not(cv2.convertScaleAbs(mask, alpha=strength))
+    cut = picture[top:bottom, left:right]
+    cv2.multiply(cut, cv2.merge([factor, factor, factor]), dst=cut, scale=1 / 255)
+    return found[1]
+
+
+def brighten(picture: Picture, outline: Points, strength: float, soft: float) -> Box | None:
+    """Light on the road, in place: what lies there is multiplied up, so that marks and texture show."""
+    found = soft_mask(picture, outline, soft)
+    if found is None:
+        return None
+    mask, (left, top, right, bottom) = found
+    cut = picture[top:bottom, left:right]
+    lit = cv2.addWeighted(cut, 1.2, np.full_like(cut, 60), 0.9, 0)
+    light = cv2.multiply(lit, cv2.merge([mask, mask, mask]), scale=strength / 255)
+    cv2.add(cut, light, dst=cut)
+    return found[1]
+
+
+def blend(target: Picture, source: Picture, mask: Picture) -> None:
+    """Source over target by a mask, in place."""
+    alpha = cv2.merge([mask, mask, mask])
+    over = cv2.multiply(source, alpha, scale=1 / 255)
+    under = cv2.multiply(target, cv2.bitwise_not(alpha), scale=1 / 255)
+    cv2.add(over, under, dst=target)

@@ -16,14 +16,20 @@ def ambient(street: Street, up: float = 0.0) -> Rgb:
     """Light from all around on a surface whose normal has the z component up."""
     sky = street.sky
     if street.night:
-        glow = 0.030 + 0.045 * sky.night_glow
+        glow = 0.055 + 0.07 * sky.night_glow
         return np.array([glow * 1.05, glow, glow * 1.12], np.float32)
     share = 0.5 + 0.5 * up
     if sky.overcast:
-        level = 0.55 + 0.30 * share
+        level = 0.72 + 0.42 * share
         return np.array([level * 0.99, level, level * 1.02], np.float32)
-    level = 0.38 + 0.17 * share
+    level = 0.46 + 0.22 * share
     return np.array([level * 0.95, level, level * 1.10], np.float32)
+
+
+def haze_colour(street: Street) -> Rgb:
+    """Colour of the air at a distance."""
+    glow = 1.0 if not street.night else 0.05 + 0.10 * street.sky.night_glow
+    return np.array(street.sky.haze_colour, np.float32) * glow
 
 
 def sunlight(street: Street) -> Rgb:
@@ -31,7 +37,7 @@ def sunlight(street: Street) -> Rgb:
     if street.night or street.sky.overcast:
         return np.zeros(3, np.float32)
     warm = street.sky.warmth
-    return np.array([0.66 + 0.03 * warm, 0.62, 0.55 - 0.05 * warm], np.float32)
+    return np.array([0.98 + 0.04 * warm, 0.93, 0.83 - 0.07 * warm], np.float32)
 
 
 def lamplight(street: Street, points: NDArray[np.float64], normal: tuple[float, float, float] | None = None) -> Rgb:
@@ -54,8 +60,8 @@ def _one(lamp: Lamp, points: NDArray[np.float64], normal: tuple[float, float, fl
     facing = (
         np.clip((away @ np.array(normal)) / np.maximum(distance, 0.1), 0, 1) if normal is not None else 0.6 + 0.4 * down
     )
-    # 0.62 just under a lamp of the usual height: a road lit as the standards for residential streets want it.
-    strength = 0.62 * 60.0 / np.maximum(distance2, 4.0) * np.sqrt(down) * facing
+    # 1.3 just under a lamp of the usual height: a road lit as the standards for residential streets want it.
+    strength = 1.3 * 60.0 / np.maximum(distance2, 4.0) * np.sqrt(down) * facing
     result: Rgb = np.where(distance < LAMP_RANGE_M, strength * (1 - (distance / LAMP_RANGE_M) ** 2), 0).astype(
         np.float32
     )

@@ -203,7 +203,8 @@ def _dirt(height: int, width: int, variant: str, seed: int) -> Picture:
     field = np.zeros((height, width), np.float32)
     if variant == "grease":
         smear = cv2.GaussianBlur(textures.tiled(height, width, width / 400, (seed % 500, 11)), (0, 0), width / 40)
-        return np.clip((smear - float(smear.mean())) / (2.2 * float(smear.std())) + 0.6, 0.1, 1)
+        smears: Picture = np.clip((smear - float(smear.mean())) / (2.2 * float(smear.std())) + 0.6, 0.1, 1)
+        return smears
     middle = rng.uniform(0.2, 0.8, 2) * (width, height)
     spokes = np.sort(rng.uniform(0, 2 * np.pi, 14))
     for angle in spokes:

@@ -6,9 +6,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.cameras.scenes import near_misses
 from simulators.cameras.scenes.camera import Picture, ViewShift, camera_of
 from simulators.cameras.scenes.drawn import DrawnEngine, pixel_box
-from simulators.cameras.scenes.sensor import Sensor
+from simulators.cameras.scenes.sensor import Sensor, exposure
 from simulators.cameras.scenes.traffic import LOOP_S, pose, traffic
 from simulators.cameras.scenes.world import NEAR_MISSES, street
 
@@ -49,11 +50,16 @@ class Scene:
         self._camera = camera_of(place.view, size, view_shift)
         self._sensor = Sensor(seed, place.night, size)
         self._painter: _Painter = DrawnEngine(place, self._movers, self._camera)
+        self._exposure = exposure(self._painter.frame(0.0), place.night)
 
     def frame(self, t_s: float) -> NDArray[np.uint8]:
         """The picture at t_s seconds, (h, w, 3) uint8 BGR; the caller's own."""
         t_s = round(t_s % LOOP_S, 6) % LOOP_S
-        return self._sensor.expose(self._painter.frame(t_s), t_s)
+        picture = self._painter.frame(t_s)
+        near_misses.overlay(picture, self.near_miss, self.seed, t_s)
+        return self._sensor.expose(
+            picture, t_s, self._exposure * near_misses.gain(self.near_miss, self.light == "night", t_s)
+        )
 
     def truth(self, t_s: float) -> tuple[Seen, ...]:
         """Vehicles and people inside the picture, whether or not something stands before them."""

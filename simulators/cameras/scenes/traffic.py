@@ -4,11 +4,14 @@ Every lane flows at the speed with which it comes round exactly once a loop: a v
 again at the other, so that the last frame of a loop is followed by the first without a jump.
 """
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
+from simulators.cameras.scenes.camera import camera_of
 from simulators.cameras.scenes.world import Colour, Street, stream
 
 LOOP_S = 20.0
@@ -79,23 +82,24 @@ class Pose:
 
 def pose(mover: Mover, t_s: float) -> Pose:
     """Where a mover is at a time in seconds of the loop; pure."""
-    path = np.array(mover.path)
-    if mover.parked or len(path) < 2:
-        heading = float(np.arctan2(path[1][0] - path[0][0], path[1][1] - path[0][1])) if len(path) > 1 else 0.0
-        return Pose(mover, float(path[0][0]), float(path[0][1]), heading, 0.0, 0.0, 1.0)
-    share = (t_s / LOOP_S + mover.start) % 1.0
-    legs = np.hypot(*np.diff(path, axis=0).T)
-    total = float(legs.sum())
-    along = share * total + mover.wobble_m * float(np.sin(2 * np.pi * (t_s / LOOP_S + mover.start * 7)))
-    along = float(np.clip(along, 0, total - 1e-6))
-    leg = int(np.searchsorted(np.cumsum(legs), along, side="right"))
-    rest = along - float(legs[:leg].sum())
-    a, b = path[leg], path[leg + 1]
-    x, y = a + (b - a) * (rest / legs[leg])
-    edge = 12.0 if mover.kind != "person" else 0.8
-    fade = float(np.clip(min(along, total - along) / edge, 0, 1))
-    heading = float(np.arctan2(b[0] - a[0], b[1] - a[1]))
-    return Pose(mover, float(x), float(y), heading, along, total / LOOP_S, fade)
+    path = mover.path
+    if mover.parked:
+        heading = math.atan2(path[1][0] - path[0][0], path[1][1] - path[0][1])
+        return Pose(mover, *path[0], heading, 0.0, 0.0, 1.0)
+    legs = [math.dist(a, b) for a, b in pairwise(path)]
+    total = sum(legs)
+    sway = mover.wobble_m * math.sin(2 * math.pi * (t_s / LOOP_S + mover.start * 7))
+    along = min(max((t_s / LOOP_S + mover.start) % 1.0 * total + sway, 0.0), total - 1e-6)
+    leg, rest = 0, along
+    while leg < len(legs) - 1 and rest > legs[leg]:
+        rest -= legs[leg]
+        leg += 1
+    (x0, y0), (x1, y1) = path[leg], path[leg + 1]
+    share = rest / legs[leg]
+    edge = 0.8 if mover.kind == "person" else 12.0
+    fade = min(along, total - along, edge) / edge
+    heading = math.atan2(x1 - x0, y1 - y0)
+    return Pose(mover, x0 + (x1 - x0) * share, y0 + (y1 - y0) * share, heading, along, total / LOOP_S, fade)
 
 
 def traffic(street: Street) -> tuple[Mover, ...]:
@@ -106,7 +110,30 @@ def traffic(street: Street) -> tuple[Mover, ...]:
     if street.near_miss == "empty":
         density = "empty"
     movers = [*_vehicles(street, _FLOW[density]), *_parked(street), *_people(street, _FLOW[density])]
+    if street.near_miss == "lorry":
+        movers.append(_lorry_in_the_way(street))
     return tuple(movers)
+
+
+def _lorry_in_the_way(street: Street) -> Mover:
+    """A lorry that stands so near that it hides as much of the picture as it may: a third of it at most."""
+    camera = camera_of(street.view, (1280, 720))
+    best: tuple[float, tuple[float, float]] = (-1.0, (street.lanes[-1], 40.0))
+    for side in (-1, 1):
+        for y in np.arange(6.0, 40.0, 0.5):
+            x = side * (street.half_road - 1.4)
+            corners = [[x + a, y + b, z] for a in (-1.2, 1.2) for b in (-3.8, 3.8) for z in (0, 3.3)]
+            pixels, depth = camera.project(np.array(corners))
+            if float(depth.min()) < 1.5:
+                continue
+            low, high = np.clip(pixels.min(axis=0), 0, (1280, 720)), np.clip(pixels.max(axis=0), 0, (1280, 720))
+            share = float(np.prod(high - low)) / (1280 * 720)
+            if best[0] < share <= 1 / 3:
+                best = (share, (x, float(y)))
+    x, y = best[1]
+    return Mover(
+        "lorry", ((x, y), (x, y + math.copysign(1, x))), 0.0, (0.82, 0.82, 0.80), (0.2, 0.2, 0.2), 1, parked=True
+    )
 
 
 def _vehicles(street: Street, flow: float) -> list[Mover]:
@@ -128,7 +155,7 @@ def _vehicles(street: Street, flow: float) -> list[Mover]:
                     kind, shifted, y / length, paint, _PAINTS[int(rng.integers(2))], int(rng.integers(1 << 30)), wobble
                 )
             )
-            y += SIZES[kind][0] + 6 + float(rng.exponential(16 / flow))
+            y += SIZES[kind][0] + 8 + float(rng.exponential(18 / flow))
     for side in (-1, 1) if flow > 0 else ():
         rng = stream(street.seed, f"bikes{side}{street.night}")
         x = side * (street.half_road - 0.8)

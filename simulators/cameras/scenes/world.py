@@ -152,6 +152,7 @@ def street(seed: int, night: bool, near_miss: str | None = None) -> Street:
     half = per_side * lane_m + (2.0 if bike else 0.5) + 0.2
     lanes = tuple(float(s * (0.15 + (i + 0.5) * lane_m)) for s in (-1, 1) for i in range(per_side))
     pavement = float(rng.uniform(2.8, 5.5))
+    view = _view(seed, half, pavement)
     patches = tuple(
         (
             float(rng.uniform(-half, half)),
@@ -164,7 +165,7 @@ def street(seed: int, night: bool, near_miss: str | None = None) -> Street:
     return Street(
         seed=seed,
         night=night,
-        view=_view(seed, half, pavement),
+        view=view,
         sky=_sky(seed),
         half_road=half,
         lane_m=lane_m,
@@ -176,7 +177,7 @@ def street(seed: int, night: bool, near_miss: str | None = None) -> Street:
         asphalt=float(rng.uniform(0.30, 0.46)),
         grass=bool(rng.random() < 0.5),
         buildings=_buildings(seed, half + pavement),
-        trees=_trees(seed, half, pavement),
+        trees=_trees(seed, half, pavement, view),
         lamps=_lamps(seed, half),
         near_miss=near_miss,
         patches=patches,
@@ -225,7 +226,8 @@ def _buildings(seed: int, kerb_to_wall: float) -> tuple[Building, ...]:
             found.append(
                 Building(
                     side, face, y, y + length, float(rng.uniform(9, 15)), floors, float(rng.uniform(2.8, 3.3)),
-                    float(rng.uniform(2.6, 3.9)), colour, shops, signs, bool(rng.random() < 0.4), int(rng.integers(1 << 30)),
+                    float(rng.uniform(2.6, 3.9)), colour, shops, signs, bool(rng.random() < 0.4),
+                    int(rng.integers(1 << 30)),
                 )
             )  # fmt: skip
             y += length + float(rng.choice([0.0, 0.0, 2.0, 8.0]))
@@ -233,7 +235,8 @@ def _buildings(seed: int, kerb_to_wall: float) -> tuple[Building, ...]:
     return tuple(found)
 
 
-def _trees(seed: int, half: float, pavement: float) -> tuple[Tree, ...]:
+def _trees(seed: int, half: float, pavement: float, view: View) -> tuple[Tree, ...]:
+    """Trees along the kerbs; whoever hangs a camera sees to it that none stands right before it."""
     found = []
     for side in (-1, 1):
         rng = stream(seed, f"trees{side}")
@@ -246,6 +249,8 @@ def _trees(seed: int, half: float, pavement: float) -> tuple[Tree, ...]:
             crown = size * float(rng.uniform(0.8, 1.2))
             height = float(rng.uniform(2.6, 3.6)) + crown * 0.8
             x = side * (half + min(1.3, pavement * 0.3))
+            if abs(x - view.position[0]) < 2.5 + crown + 0.12 * y and y < 24:
+                continue
             found.append(
                 Tree(
                     x,
