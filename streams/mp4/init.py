@@ -7,7 +7,7 @@ some browsers `avc3`, while Chromium, ffmpeg and Apple's all take the former and
 import struct
 
 from core.media import TICKS_PER_S, AudioFormat, TrackFormats, VideoFormat
-from streams.mp4.boxes import AUDIO_TRACK, UNITY_MATRIX, VIDEO_TRACK, box, full_box
+from streams.mp4.boxes import AUDIO_TRACK, UNITY_MATRIX, VIDEO_TRACK, box, children, full_box, header, only, walk
 
 FTYP = box(b"ftyp", b"iso6", struct.pack(">I", 1), b"iso5iso6mp41")
 _SYNC_SAMPLE = 0x02000000
@@ -21,7 +21,7 @@ def init_section(formats: TrackFormats) -> bytes:
     """
     nothing = full_box(b"stts", 0, 0, bytes(4)) + full_box(b"stsc", 0, 0, bytes(4))
     nothing += full_box(b"stsz", 0, 0, bytes(8)) + full_box(b"stco", 0, 0, bytes(4))
-    tracks = [video_track(formats.video, stsd(video_entry(formats.video)) + nothing)]
+    tracks = [video_track((formats.video.width, formats.video.height), stsd(video_entry(formats.video)) + nothing)]
     extends = [_trex(VIDEO_TRACK, 0)]
     if formats.audio is not None:
         tracks.append(audio_track(stsd(audio_entry(formats.audio)) + nothing))
@@ -42,10 +42,9 @@ def mvhd(duration: int) -> bytes:
     )
 
 
-def video_track(video: VideoFormat, table: bytes, *, duration: int = 0, shown: int = 0, edits: bytes = b"") -> bytes:
-    """`trak` of track 1. table: what goes into its `stbl`; duration: of the media, shown: of what is presented (ticks);
-    edits: a whole `edts` box or nothing."""
-    size = (video.width, video.height)
+def video_track(size: tuple[int, int], table: bytes, *, duration: int = 0, shown: int = 0, edits: bytes = b"") -> bytes:
+    """`trak` of track 1. size: width and height, pixels; table: what goes into its `stbl`; duration: of the media,
+    shown: of what is presented (ticks); edits: a whole `edts` box or nothing."""
     return _track(VIDEO_TRACK, b"vide", full_box(b"vmhd", 0, 1, bytes(8)), table, duration, shown, edits, size)
 
 
@@ -106,6 +105,19 @@ def audio_entry(audio: AudioFormat) -> bytes:
         struct.pack(">6xH8xHH4xI", 1, audio.channels, 16, rate),
         full_box(b"esds", 0, 0, _descriptor(3, stream)),
     )
+
+
+def sample_entries(init: bytes) -> dict[int, bytes]:
+    """The first sample entry of each track of an init section, by track number. Raises DecodeError, struct.error."""
+    entries = {}
+    for moov in (found for found in walk(init, 0, len(init)) if found.kind == b"moov"):
+        for trak in children(init, moov).get(b"trak", []):
+            (number,) = struct.unpack_from(">I", init, only(init, trak, b"tkhd").body + 20)
+            minf = only(init, only(init, trak, b"mdia"), b"minf")
+            description = only(init, only(init, minf, b"stbl"), b"stsd")
+            entry = header(init, description.body + 8, description.end)
+            entries[int(number)] = init[entry.start : entry.end]
+    return entries
 
 
 def _descriptor(tag: int, body: bytes) -> bytes:
