@@ -13,7 +13,7 @@ import msgspec
 from simulators.truth import Injected, epoch_ms
 
 TOLERANCE_S = 120.0
-CHECKED = re.compile(r"^(TRK|POS)-\d\d$")
+CHECKED = re.compile(r"^(TRK|POS|CAM)-\d\d$")
 _WORDS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -99,7 +99,7 @@ def check(
     subjects: only events about these devices and workers (and merged events) count as unexpected. since_ms, until_ms:
     events detected outside of this time are left out: before the run, or after it, when all devices are silent.
     """
-    rows = list(truth)
+    rows = [row for row in truth if CHECKED.match(row.code)]
     slack = round(tolerance_s * 1000)
     claims = [claim for event in events for claim in _claims(dict(event)) if _within(event, since_ms, until_ms, slack)]
     figures: dict[str, CodeFigures] = {}

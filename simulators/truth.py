@@ -19,7 +19,8 @@ MARGIN_S = 60
 class Injected(msgspec.Struct, omit_defaults=False):
     """One injected anomaly. Times: epoch milliseconds UTC; ended_at_ms None: not ended within the run.
 
-    code: TRK-01…07, POS-01…07; kind: the scenario's own word; subject: device id; figures: the expected key figures.
+    code: TRK-01…07, POS-01…07, CAM-01…07 (for cameras also NONE and SENT, see simulators.cameras.ledger).
+    kind: the scenario's own word; subject: device id; figures: the expected key figures.
     """
 
     code: str

@@ -7,13 +7,16 @@ import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import uvloop
 
 from simulators.cameras.options import Options
-from simulators.cameras.run import Outcome, run_cameras
 from simulators.cameras.server import Server
+
+if TYPE_CHECKING:
+    from simulators.cameras.run import Outcome
 
 _HELP = {
     "count": "how many cameras: cam-0001, cam-0002, …",
@@ -28,6 +31,7 @@ _HELP = {
     "qop": "digest with qop=auth",
     "scenes": "different loops; more cameras share them",
     "light": "day or night",
+    "pattern": "a plain pattern instead of a street: made at once",
     "size": "of the main stream",
     "fps": "pictures a second of the main stream; the sub-stream has half",
     "kbps": "kilobits a second of the main stream",
@@ -73,8 +77,10 @@ def options_of(arguments: argparse.Namespace) -> Options:
     return Options(**values | {"fault": tuple(values["fault"])})
 
 
-async def until_signal(options: Options) -> Outcome:
+async def until_signal(options: Options) -> "Outcome":
     """Runs; once cameras can be played, SIGTERM and Ctrl-C end the run in good order."""
+    from simulators.cameras.run import run_cameras
+
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
 
     def obey(_: Server) -> None:

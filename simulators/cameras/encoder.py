@@ -1,6 +1,6 @@
 """Pictures → a loop of H.264 or H.265: key frames exactly where they are wanted, the rate held as in a camera."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -37,12 +37,13 @@ class Form:
 class LoopEncoder:
     """Takes the pictures of one loop in order of showing. Not thread-safe."""
 
-    def __init__(self, form: Form, duration: int) -> None:
-        """duration: of the loop, in ticks of 1/90 000 s."""
+    def __init__(self, form: Form, duration: int, keys: frozenset[int] | None = None) -> None:
+        """duration: of the loop, in ticks of 1/90 000 s. keys: instants of the key frames, instead of form.gop_s."""
         self.form = form
         self.duration = duration
         self._context = _context(form)
         self._next_key = 0
+        self._keys = keys
         self._packets: list[av.Packet[av.VideoStream]] = []
 
     def add(self, picture: Picture, pts: int) -> None:
@@ -54,10 +55,17 @@ class LoopEncoder:
         frame.pts = pts
         frame.time_base = Fraction(1, VIDEO_HZ)
         frame.pict_type = PictureType.NONE
-        if pts >= self._next_key:
+        if self._begins_gop(pts):
             frame.pict_type = PictureType.I
-            self._next_key += round(form.gop_s * VIDEO_HZ)
         self._packets += self._context.encode(frame)
+
+    def _begins_gop(self, pts: int) -> bool:
+        if self._keys is not None:
+            return pts in self._keys
+        due = pts >= self._next_key
+        if due:
+            self._next_key += round(self.form.gop_s * VIDEO_HZ)
+        return due
 
     def finish(self) -> Encoded:
         """The loop; nothing can be added afterwards."""
@@ -104,11 +112,3 @@ def instants(duration: int, fps: float, *, irregular: np.random.Generator | None
     for number in range(int(duration / step + 0.5)):
         if irregular is None or number == 0 or irregular.random() >= 0.3:
             yield round(number * step)
-
-
-def encoded(pictures: Iterable[tuple[int, Picture]], form: Form, duration: int) -> Encoded:
-    """The loop of (pts, picture) pairs."""
-    encoder = LoopEncoder(form, duration)
-    for pts, picture in pictures:
-        encoder.add(picture, pts)
-    return encoder.finish()

@@ -7,6 +7,7 @@ time stamp.
 
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -31,7 +32,8 @@ _NAME = struct.Struct(">BBHI12s")
 
 @dataclass(slots=True)
 class Conditions:
-    """What is wrong with a camera just now. clock_offset_s: its clock minus ours. share: of the rate that passes."""
+    """What is wrong with a camera just now. clock_offset_s: its clock minus ours. share: of the rate that a slow line
+    lets through."""
 
     stalled: bool = False
     mute: bool = False
@@ -59,8 +61,10 @@ class Player:
     dropped: int = 0
     waits_for_key: bool = True
     next_report_s: float = 0.0
-    allowance: float = 0.0
     began_ms: int = 0
+    late: deque[tuple[Unit, int]] = field(default_factory=deque)
+    late_bytes: int = 0
+    allowance: float = 0.0
 
     def send(self, unit: Unit, timestamp: int, now_s: float) -> None:
         """One unit, and a sender report where one is due."""
@@ -68,11 +72,31 @@ class Player:
             if not unit.is_key:
                 return
             self.waits_for_key = False
-        packets = unit.packets
-        if not self._has_room(len(packets.template)):
+        if self.connection.waiting() + self.late_bytes >= MOST_WAITING:
             self.dropped += 1
             self.waits_for_key = True
             return
+        if self.feed.conditions.share is None and not self.late:
+            self._write(unit, timestamp, now_s)
+        else:
+            self.late.append((unit, timestamp))
+            self.late_bytes += len(unit.packets.template)
+            self._write_late(now_s)
+
+    def _write_late(self, now_s: float) -> None:
+        """On a slow line a share of the mean rate goes out, the rest waits; once the line is well, all of it goes."""
+        share = self.feed.conditions.share
+        self.allowance = float("inf") if share is None else self.allowance + share * self.feed.loop.mean_bytes
+        while self.late and self.allowance >= len(self.late[0][0].packets.template):
+            unit, timestamp = self.late.popleft()
+            self.late_bytes -= len(unit.packets.template)
+            self.allowance -= len(unit.packets.template)
+            self._write(unit, timestamp, now_s)
+        if not self.late:
+            self.allowance = 0.0
+
+    def _write(self, unit: Unit, timestamp: int, now_s: float) -> None:
+        packets = unit.packets
         if now_s >= self.next_report_s:
             self.next_report_s = now_s + REPORT_S
             self.connection.write(self._report(now_s))
@@ -87,15 +111,6 @@ class Player:
         if self.first_timestamp is None:
             self.first_timestamp = timestamp
         self.last_timestamp = timestamp
-
-    def _has_room(self, size: int) -> bool:
-        share = self.feed.conditions.share
-        if share is not None:
-            self.allowance = min(self.allowance + share * size, 200_000.0)
-            if self.allowance < size:
-                return False
-            self.allowance -= size
-        return self.connection.waiting() < MOST_WAITING
 
     def _report(self, now_s: float) -> bytes:
         """RFC 3550 6.4.1 and 6.5.1: sender report, then the canonical name."""

@@ -23,14 +23,22 @@ SUB_WIDTH, SUB_KBPS = 640, 400
 _PLAIN_FORMATS = ("yuv420p", "yuvj420p")
 
 
-def loops(path: Path, *, keep_codec: bool = False, gop_s: float = 2.0, where: Path | None = None) -> cache.Pair:
-    """Main and sub-stream of a file. Blocking. Raises SimulatorError where no picture can be read from it."""
+def key_of(path: Path, *, keep_codec: bool, gop_s: float) -> str:
+    """Of the cache. Raises SimulatorError where the file cannot be read."""
+    digest = hashlib.blake2b(digest_size=16)
     try:
-        digest = hashlib.blake2b(digest_size=16)
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-        key = cache.key_of(["file 1", digest.hexdigest(), keep_codec, gop_s])
+    except OSError as error:
+        raise SimulatorError(f"{path} cannot be played: {error.strerror}") from error
+    return cache.key_of(["file 1", digest.hexdigest(), keep_codec, gop_s])
+
+
+def loops(path: Path, *, keep_codec: bool = False, gop_s: float = 2.0, where: Path | None = None) -> cache.Pair:
+    """Main and sub-stream of a file. Blocking. Raises SimulatorError where no picture can be read from it."""
+    key = key_of(path, keep_codec=keep_codec, gop_s=gop_s)
+    try:
         return cache.pair(key, lambda: (_main(path, gop_s, keep_codec=keep_codec), _sub(path, gop_s)), where)
     except (OSError, av.FFmpegError) as error:
         raise SimulatorError(f"{path} cannot be played: {error}") from error

@@ -2,51 +2,61 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from simulators.cameras import cache, files, footage, scenery
+from simulators.cameras import audio, cache, scenery
 from simulators.cameras.camera import Camera, camera
+from simulators.cameras.footage import plan_of
 from simulators.cameras.loop import Loop, prepared
 from simulators.cameras.options import Options
+from simulators.cameras.source import FileSource, SceneSource, Source, make_all
+from simulators.cameras.variants import Fault
 from simulators.errors import SimulatorError
 
 Say = Callable[[str], None]
-MAKERS = 2
 
 
 @dataclass(slots=True)
 class Fleet:
-    """The cameras; scene_of: which loop each of them plays, none for a file."""
+    """The cameras; sources: where each has its pictures from (the same object: the same pictures)."""
 
-    cameras: list[Camera]
-    options: Options
-    scene_of: dict[str, int] = field(default_factory=dict)
+    cameras: dict[str, Camera] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    _ready: dict[tuple[Source, str], tuple[Loop, Loop]] = field(default_factory=dict)
+
+    async def load(self, identity: str, fault: Fault) -> None:
+        """Makes the camera able to show the fault; takes seconds where it was never made before."""
+        source = self.sources[identity]
+        known = (source, fault.name)
+        if known not in self._ready:
+            main, sub = await asyncio.to_thread(source.spoiled, fault)
+            self._ready[known] = prepared(main), prepared(sub)
+        for name, loop in zip(("main", "sub"), self._ready[known], strict=True):
+            if name in self.cameras[identity].streams:
+                self.cameras[identity].streams[name][0].loops[fault.name] = loop
 
 
 async def build(options: Options, say: Say) -> Fleet:
     """The fleet that the options describe. Raises SimulatorError."""
-    audio: list[Loop] = []
+    sounds = await asyncio.to_thread(audio.loops, options.audio)
+    fleet = Fleet()
     if options.file is not None:
-        main, sub = await asyncio.to_thread(
-            files.loops, options.file, keep_codec=options.keep_codec, gop_s=options.gop_s
-        )
-        one = camera(options.id, [prepared(main), *audio], [prepared(sub), *audio] if options.sub else [], options.seed)
-        say(f"{options.file.name}: {main.codec} {main.width}x{main.height}, {main.duration / main.clock_hz:.1f} s")
-        return Fleet([one], options)
-    if not 1 <= options.count <= 9999:
-        raise SimulatorError("--count goes from 1 to 9999")
-    plans = [options.plan(number) for number in range(min(options.count, max(options.scenes, 1)))]
-    say(f"scenes are {scenery.engine()}; loops are encoded once and kept in {cache.folder()}")
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(MAKERS) as makers:
-        pairs = await asyncio.gather(*(loop.run_in_executor(makers, footage.loops, plan) for plan in plans))
+        chosen: list[Source] = [FileSource(options.file, options.keep_codec, options.gop_s, options.seed)]
+        names = [options.id]
+    else:
+        if not 1 <= options.count <= 9999:
+            raise SimulatorError("--count goes from 1 to 9999")
+        plans = [plan_of(options, number) for number in range(min(options.count, max(options.scenes, 1)))]
+        pictures = "a plain pattern" if options.pattern else await asyncio.to_thread(scenery.engine)
+        say(f"scenes: {pictures}; loops are encoded once and kept in {cache.folder()}")
+        await asyncio.to_thread(make_all, plans)
+        chosen = [SceneSource(plan) for plan in plans]
+        names = [f"cam-{number + 1:04d}" for number in range(options.count)]
+    pairs = [await asyncio.to_thread(source.pair) for source in chosen]
     ready = [(prepared(main), prepared(sub)) for main, sub in pairs]
-    fleet = Fleet([], options)
-    for number in range(options.count):
-        name = f"cam-{number + 1:04d}"
+    for number, name in enumerate(names):
         main_loop, sub_loop = ready[number % len(ready)]
-        fleet.scene_of[name] = number % len(ready)
-        tracks = [sub_loop, *audio] if options.sub else []
-        fleet.cameras.append(camera(name, [main_loop, *audio], tracks, options.seed))
+        tracks = [sub_loop, *sounds] if options.sub else []
+        fleet.cameras[name] = camera(name, [main_loop, *sounds], tracks, options.seed)
+        fleet.sources[name] = chosen[number % len(ready)]
     return fleet

@@ -60,6 +60,7 @@ class Loop:
     width: int = 0
     height: int = 0
     sends: list[int] = field(default_factory=list)
+    mean_bytes: float = 0.0
 
     def position(self, ticks: int) -> int:
         """Number of the first unit, counted over all repetitions, that leaves at or after so many ticks."""
@@ -94,6 +95,7 @@ def prepared(encoded: Encoded) -> Loop:
         encoded.width,
         encoded.height,
         [unit.send for unit in units],
+        sum(len(unit.packets.template) for unit in units) / len(units),
     )
 
 

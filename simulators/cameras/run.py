@@ -1,24 +1,34 @@
-"""A run of simulated cameras from first to last: build, serve, do what is planned, write down what was sent."""
+"""A run of simulated cameras from first to last: build, serve, do what is planned, write down what was done."""
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 import msgspec
 
+from simulators.cameras import fault_kinds, fault_plan, ledger
 from simulators.cameras import fleet as fleets
+from simulators.cameras.control import Control
+from simulators.cameras.fleet import Fleet
+from simulators.cameras.injector import Injector
 from simulators.cameras.options import Options
-from simulators.cameras.server import Sent, Server
+from simulators.cameras.server import Server
+from simulators.cameras.small_http import serving
 from simulators.errors import SimulatorError
+
+TRUTH_S = 5.0
+"""The truth file is written anew so often while the run goes on."""
 
 
 class Outcome(msgspec.Struct):
-    """Figures of a run. frames, dropped: video and audio units over all connections."""
+    """Figures of a run. connections: sessions, a track each; frames, dropped: units over all of them."""
 
     cameras: int
     connections: int
     frames: int
     dropped: int
+    faults: int
 
 
 def _nothing(*_: object) -> None:
@@ -34,31 +44,64 @@ async def run_cameras(
 ) -> Outcome:
     """Serves until options.seconds are over or `stop` is set. Raises SimulatorError.
 
-    say: lines for people. ready: called once the port is open.
+    say: lines for people. ready: called once the port is open and faults are prepared.
     """
+    planned = [fault_kinds.parsed(text) for text in options.fault]
     fleet = await fleets.build(options, say)
-    stop = stop or asyncio.Event()
+    planned += fault_plan.drawn(options.faults, list(fleet.cameras), options.seconds, options.seed)
     server = Server(
-        fleet.cameras,
+        fleet.cameras.values(),
         host=options.host,
         port=options.port,
         user=options.user,
         password=options.password,
         qop=options.qop,
     )
+    injector = Injector(server, fleet, options.light, options.seed)
+    for one in planned:
+        await injector.prepare(one.kind, one.value, one.camera)
     try:
-        async with server:
-            for one in fleet.cameras:
-                say(server.url(one.id) + ("  " + server.url(one.id, "sub") if "sub" in one.streams else ""))
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(server)
+            if options.control is not None:
+                port = await stack.enter_async_context(serving(Control(injector).answer, "127.0.0.1", options.control))
+                say(f"control http://127.0.0.1:{port}/")
+            _announce(server, fleet, say)
+            injector.schedule(planned)
             ready(server)
+            await _until(options, stop or asyncio.Event(), injector)
+    except OSError as error:
+        raise SimulatorError(f"a port cannot be opened: {error}") from error
+    if options.truth is not None:
+        ledger.write(options.truth, injector, server, round(time.time() * 1000))
+    sent = server.sent
+    frames, dropped = sum(one.frames for one in sent), sum(one.dropped for one in sent)
+    return Outcome(len(fleet.cameras), len(sent), frames, dropped, len(injector.history))
+
+
+def _announce(server: Server, fleet: Fleet, say: Callable[[str], None]) -> None:
+    for camera in fleet.cameras.values():
+        say("  ".join(server.url(camera.id, stream) for stream in camera.streams))
+
+
+async def _until(options: Options, stop: asyncio.Event, injector: Injector) -> None:
+    """Waits for the end while faults happen."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(injector.keep_listening())]
+            if options.truth is not None:
+                tasks.append(group.create_task(_keep_writing(options, injector)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(options.seconds):
                     await stop.wait()
-    except OSError as error:
-        raise SimulatorError(f"port {options.port} cannot be opened: {error.strerror}") from error
-    return outcome(len(fleet.cameras), server.sent)
+            for task in tasks:
+                task.cancel()
+    finally:
+        injector.close()
 
 
-def outcome(cameras: int, sent: list[Sent]) -> Outcome:
-    """The figures of everything that was sent."""
-    return Outcome(cameras, len(sent), sum(one.frames for one in sent), sum(one.dropped for one in sent))
+async def _keep_writing(options: Options, injector: Injector) -> None:
+    assert options.truth is not None
+    while True:
+        ledger.write(options.truth, injector, injector.server, round(time.time() * 1000))
+        await asyncio.sleep(TRUTH_S)
