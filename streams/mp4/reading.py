@@ -15,6 +15,7 @@ from core.errors import DecodeError
 from streams.mp4.boxes import AUDIO_TRACK, VIDEO_TRACK, Box, children, header, only
 from streams.mp4.fragment import AUDIO_TRUN, KEY_FLAGS, OTHER_FLAGS, VIDEO_TRUN, Fragment, TrackRun
 from streams.mp4.index import SegmentIndex
+from streams.mp4.init import sample_entries
 
 MOST_MOOF_BYTES = 1 << 20
 """A fragment of a second has some hundred bytes of `moof`; what claims more is garbage."""
@@ -58,7 +59,14 @@ def _read_init(descriptor: int, size: int) -> bytes:
         if found.kind != kind or found.end > min(MOST_MOOF_BYTES, size - at):
             raise DecodeError(f"The file has no whole {kind.decode()} where it belongs.")
         at += found.end
-    return os.pread(descriptor, at, 0)
+    init = os.pread(descriptor, at, 0)
+    try:
+        entries = sample_entries(init)
+    except struct.error as error:
+        raise DecodeError("The init section is broken.") from error
+    if VIDEO_TRACK not in entries:
+        raise DecodeError("The init section describes no video.")
+    return init
 
 
 def _read_fragment(descriptor: int, at: int, size: int, check_from: int) -> tuple[Fragment, int] | None:
