@@ -13,7 +13,7 @@ from typing import Any, Final
 from psycopg import AsyncConnection
 
 from store.footage_reading import epoch_us
-from store.protections import COVERS, LOCK
+from store.protections import ACTIVE, COVERS, LOCK
 
 Connection = AsyncConnection[Any]
 
@@ -103,16 +103,28 @@ async def drop_empty_runs(connection: Connection, root: str, before_us: int, mos
     return done.rowcount
 
 
-async def oldest_us(connection: Connection, root: str, stream: int, after_us: int) -> int | None:
-    """Start of the oldest unprotected footage of a stream from `after_us` on. Index: footage_segments_oldest."""
+async def oldest_us(
+    connection: Connection, root: str, stream: int, after_us: int, *, with_protected: bool = False
+) -> int | None:
+    """Start of the oldest (unprotected) footage of a stream from `after_us` on. Index: footage_segments_oldest."""
     found = await connection.execute(
         f"SELECT {epoch_us('s.start_at')} FROM footage_segments s WHERE s.root = %s AND s.stream = %s "  # noqa: S608
-        f"AND s.state <> 2 AND s.start_at >= to_timestamp(%s / 1e6) AND NOT {COVERS} "
+        f"AND s.state <> 2 AND s.start_at >= to_timestamp(%s / 1e6) AND (%s OR NOT {COVERS}) "
         "ORDER BY s.start_at LIMIT 1".encode(),
-        (root, stream, after_us),
+        (root, stream, after_us, with_protected),
     )
     row = await found.fetchone()
     return None if row is None else row[0]
+
+
+async def protection_state(connection: Connection) -> tuple[int, int]:
+    """Changes whenever a protection begins or ends: what was passed over must be looked at again."""
+    found = await connection.execute(
+        f"SELECT count(*), coalesce(max(p.id), 0) FROM footage_protections p WHERE {ACTIVE}".encode()  # noqa: S608
+    )
+    row = await found.fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 async def bytes_between(connection: Connection, root: str, stream: int, from_us: int, to_us: int) -> tuple[int, int]:

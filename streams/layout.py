@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from core.errors import ConfigurationError
+from core.errors import ConfigurationError, WanggeError
 from core.ids import ulid
 from core.media import STREAMS
 
@@ -20,6 +20,12 @@ ROOT_FILE: Final = ".wangge-root"
 LOST_AND_FOUND: Final = "lost+found"
 _NAME: Final = re.compile(r"(?P<run>[0-9A-Z]{26})-(?P<n>[0-9]{1,9})\.mp4")
 _ID: Final = re.compile(r"[0-9A-Z]{26}")
+
+
+class MediaRootGone(WanggeError):
+    """The folder of the footage is not there just now, or another one is: a disk that is not mounted."""
+
+    kind = "media_root_gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,19 @@ def open_root(folder: Path, now_ms: int) -> str:
     if not _ID.fullmatch(found):
         raise ConfigurationError(f"{file} holds no id of a media root; remove it if this folder is new.")
     return found
+
+
+def check_root(folder: Path, root: str) -> None:
+    """Makes sure that the folder is this media root, before what is missing in it counts as gone; blocking.
+
+    Raises MediaRootGone.
+    """
+    try:
+        found = (folder / ROOT_FILE).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MediaRootGone(f"The folder for footage {folder} cannot be read ({error}); mount its disk.") from error
+    if found != root:
+        raise MediaRootGone(f"{folder} is another media root ({found}, not {root}); mount the right disk.")
 
 
 def _make_id(file: Path, root: str) -> None:
