@@ -23,7 +23,7 @@ def event(code: str, subject: str, began_s: float = 0, **more: Any) -> dict[str,
 
 def test_found_missed_and_unexpected() -> None:
     truth = [row("TRK-02", "h1"), row("TRK-02", "h2"), row("POS-01", "t1")]
-    events = [event("TRK-02", "h1", 60), event("POS-01", "t1"), event("POS-01", "t9"), event("CAM-01", "c1")]
+    events = [event("TRK-02", "h1", 60), event("POS-01", "t1"), event("POS-01", "t9"), event("REC-01", "c1")]
     report = check(truth, events)
     figures = {one.code: (one.detectable, one.found, one.recall, one.precision) for one in report.codes}
     assert figures == {"TRK-02": (2, 1, 0.5, 1.0), "POS-01": (1, 1, 1.0, 0.5)}
