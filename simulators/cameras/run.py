@@ -12,6 +12,7 @@ from simulators.cameras import fleet as fleets
 from simulators.cameras.control import Control
 from simulators.cameras.fleet import Fleet
 from simulators.cameras.injector import Injector
+from simulators.cameras.onvif import Device
 from simulators.cameras.options import Options
 from simulators.cameras.server import Server
 from simulators.cameras.small_http import serving
@@ -66,6 +67,10 @@ async def run_cameras(
             if options.control is not None:
                 port = await stack.enter_async_context(serving(Control(injector).answer, "127.0.0.1", options.control))
                 say(f"control http://127.0.0.1:{port}/")
+            if options.onvif is not None:
+                device = Device(server, fleet, options.user, options.password or "")
+                device.port = await stack.enter_async_context(serving(device.answer, options.host, options.onvif))
+                say(f"onvif http://{options.host}:{device.port}/onvif/device_service")
             _announce(server, fleet, say)
             injector.schedule(planned)
             ready(server)
