@@ -9,6 +9,7 @@ recorder is best replayed before.
 
 import asyncio
 import os
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from streams.mp4.index import decode
 
 log = structlog.get_logger()
 
+_YOUNG_S = 10.0
 _TOGETHER_US = 5_000_000
 """Missing footage that is no further apart is one gap."""
 
@@ -179,6 +181,8 @@ class Sweep:
             return
         if await self._has_row(name, camera):
             return  # it came meanwhile
+        if content is None and await asyncio.to_thread(_is_young, self._folder / name.path):
+            return  # a recorder may just be making it
         changes = None if content is None else await self._changes(name, camera, content)
         if changes is not None:
             async with self._store.transaction() as connection:
@@ -307,6 +311,14 @@ def _day_folders(place: Path) -> set[date]:
             with suppress(ValueError):
                 days.add(date.fromisoformat(entry.name))
     return days
+
+
+def _is_young(path: Path) -> bool:
+    """Whether a file was written to a moment ago, or is gone."""
+    try:
+        return time.time() - path.stat().st_mtime < _YOUNG_S
+    except FileNotFoundError:
+        return True
 
 
 def _files(place: Path) -> list[str]:

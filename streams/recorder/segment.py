@@ -1,10 +1,12 @@
 """One segment file: an init section, then whole fragments, each written at once.
 
 Used by the writer's thread; `sync` and `close` by the thread that makes footage safe. A write that fails half-way is
-taken back, so that a file always ends with a whole fragment, as its row says.
+taken back, so that a file always ends with a whole fragment, as its row says. An open file is locked, which tells the
+sweep that its recorder lives.
 """
 
 import errno
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -70,7 +72,10 @@ class Segment:
 
     def _create(self) -> int:
         self.folder.mkdir(parents=True, exist_ok=True)
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        with suppress(OSError):  # some network file systems have no locks; there the camera's lease must do
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return descriptor
 
     def _write(self, data: bytes, length: int) -> None:
         """Appends to a file of `length` bytes, whole or not at all."""

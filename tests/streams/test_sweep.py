@@ -1,5 +1,6 @@
 """The sweep: whatever disagrees between files and rows is brought together, nothing is deleted, the living are left."""
 
+import os
 from datetime import date
 from pathlib import Path
 
@@ -138,13 +139,17 @@ async def test_what_cannot_be_adopted_is_put_aside_never_deleted(root: Root, swe
     no_fragment.path.write_bytes(INIT + b"\0\0")
     garbage.path.write_bytes(b"garbage" * 100)
     (good.path.parent / "notes.txt").write_text("mine")
+    assert (await sweep.everything()).put_aside == 1, "files of a moment ago may become something"
+    for path in (no_fragment.path, garbage.path):
+        os.utime(path, (1, 1))
     report = await sweep.everything()
-    assert (report.put_aside, report.foreign, report.adopted) == (3, 1, 0)
+    assert (report.put_aside, report.foreign, report.adopted) == (2, 1, 0)
     aside = root.folder / LOST_AND_FOUND
     assert sorted(path.stat().st_size for path in aside.iterdir()) == sorted([len(INIT) + 2, 700, deleted.row.size])
     assert (good.path.parent / "notes.txt").exists()
     again = root.segment(run, 9)
     again.path.write_bytes(b"garbage" * 100)
+    os.utime(again.path, (1, 1))
     assert (await sweep.everything()).put_aside == 1
     assert len(list(aside.iterdir())) == 4
 
