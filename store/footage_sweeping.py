@@ -1,5 +1,6 @@
 """What the start-up sweep and `wangge doctor --deep` ask the store: which files there should be, a folder at a time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -117,6 +118,17 @@ async def settle(
         },
     )
     return done.rowcount == 1
+
+
+async def indexes(connection: Connection, segments: Sequence[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+    """`sample_index` of closed segments."""
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(
+            "SELECT s.run, s.n, s.sample_index FROM footage_segments s JOIN unnest(%s::text[], %s::integer[]) "
+            "AS wanted (run, n) USING (run, n) WHERE s.state = 1",
+            ([run for run, _ in segments], [n for _, n in segments]),
+        )
+        return {(run, n): index for run, n, index in await cursor.fetchall()}
 
 
 async def run_offset(connection: Connection, run: str) -> tuple[int, int, bytes] | None:

@@ -116,3 +116,20 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def day_folders(place: Path) -> set[date]:
+    """Days that have a folder in a stream's place; a missing place has none. Raises OSError."""
+    days: set[date] = set()
+    with suppress(FileNotFoundError), os.scandir(place) as entries:
+        for entry in entries:
+            with suppress(ValueError):
+                days.add(date.fromisoformat(entry.name))
+    return days
+
+
+def names_in(place: Path) -> list[str]:
+    """Names in a day folder; none when it is missing. Raises OSError when it cannot be read: that is not "gone"."""
+    with suppress(FileNotFoundError), os.scandir(place) as entries:
+        return [entry.name for entry in entries]
+    return []

@@ -8,7 +8,6 @@ recorder is best replayed before.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -32,7 +31,7 @@ from store.footage_sweeping import Expected
 from store.leases import Lease
 from store.pool import Store
 from streams.adopting import BeingWritten, Content, init_row, put_aside, salvage
-from streams.layout import SegmentName, check_root, parse
+from streams.layout import SegmentName, check_root, day_folders, names_in, parse
 from streams.mp4.index import decode
 
 log = structlog.get_logger()
@@ -103,7 +102,7 @@ class Sweep:
     async def _stream(self, camera_id: str, camera: int, stream: int) -> None:
         place = f"{camera_id}/{STREAMS[stream]}"
         await asyncio.to_thread(check_root, self._folder, self._root)
-        listed = await asyncio.to_thread(_day_folders, self._folder / place)
+        listed = await asyncio.to_thread(day_folders, self._folder / place)
         async with self._store.connection() as connection:
             days = await rows.days(connection, self._root, camera, stream)
         for day in sorted(days | listed):
@@ -113,7 +112,7 @@ class Sweep:
         """One folder. Rows are read before the files: a file is always there before its row."""
         async with self._store.connection() as connection:
             expected = await rows.segments_of_day(connection, self._root, camera, stream, day)
-        names = await asyncio.to_thread(_files, self._folder / place)
+        names = await asyncio.to_thread(names_in, self._folder / place)
         found: dict[tuple[str, int], SegmentName] = {}
         for name in names:
             segment = parse(f"{place}/{name}")
@@ -303,26 +302,9 @@ def _part(row: Expected, from_us: int) -> Expected:
     return replace(row, start_us=from_us)
 
 
-def _day_folders(place: Path) -> set[date]:
-    """Days that have a folder. A missing place has none."""
-    days: set[date] = set()
-    with suppress(FileNotFoundError), os.scandir(place) as entries:
-        for entry in entries:
-            with suppress(ValueError):
-                days.add(date.fromisoformat(entry.name))
-    return days
-
-
 def _is_young(path: Path) -> bool:
     """Whether a file was written to a moment ago, or is gone."""
     try:
         return time.time() - path.stat().st_mtime < _YOUNG_S
     except FileNotFoundError:
         return True
-
-
-def _files(place: Path) -> list[str]:
-    """Names in a day folder; none when it is missing. Raises OSError when it cannot be read: that is not "gone"."""
-    with suppress(FileNotFoundError), os.scandir(place) as entries:
-        return [entry.name for entry in entries]
-    return []

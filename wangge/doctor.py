@@ -1,7 +1,7 @@
 """The checks of `wangge doctor`: configuration, store, durability, disk, clock, ports, file descriptors, own parts.
 
 A check is a function that yields findings; each finding is one line with the remedy. Nothing is changed. `--deep` adds
-what takes long: the audit log row by row, and files; rows against footage join when footage does.
+what takes long: the audit log row by row, and files: attachments, and footage against its rows.
 """
 
 import os
@@ -21,7 +21,7 @@ from store.embedded import binaries, read_run, running
 from store.embedded.credentials import read_address
 from store.migrate import check as check_schema
 from store.session import connect, read_durability
-from wangge import configuration, ports
+from wangge import configuration, doctor_footage, ports
 from wangge.settings import Settings
 from wangge.stores import configured_dsn
 
@@ -50,10 +50,14 @@ class Patient:
     settings: Settings
     dsn: str | None
     deep: bool
+    every_file: bool = False
 
 
-def examine(data: Path, config: Path | None, *, deep: bool) -> Iterator[Finding]:
-    """All findings, in order. Raises nothing of our family: it becomes a finding."""
+def examine(data: Path, config: Path | None, *, deep: bool, every_file: bool = False) -> Iterator[Finding]:
+    """All findings, in order. every_file: with `deep`, read all footage, not a sample of it.
+
+    Raises nothing of our family: it becomes a finding.
+    """
     try:
         file = configuration.file_for(config, data, os.environ)
         settings = configuration.load(file, os.environ)
@@ -66,7 +70,7 @@ def examine(data: Path, config: Path | None, *, deep: bool) -> Iterator[Finding]
         yield Finding("configuration", "warning", warning)
     if dsn is None and running(data) is not None:
         dsn = read_address(data)
-    patient = Patient(data, file, settings, dsn, deep)
+    patient = Patient(data, file, settings, dsn, deep or every_file, every_file)
     for check in CHECKS:
         try:
             yield from check(patient)
@@ -199,6 +203,13 @@ def _attachments(patient: Patient) -> Iterator[Finding]:
         yield Finding("attachments", "ok", f"no empty file in {folder}.")
 
 
+def _footage(patient: Patient) -> Iterator[Finding]:
+    """With --deep: rows of footage against files, both ways; starts the data folder's store when none runs."""
+    if patient.deep:
+        lines = doctor_footage.examine(patient.dsn, patient.data, patient.settings.store, every_file=patient.every_file)
+        yield from (Finding("footage", state, says) for state, says in lines)
+
+
 CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _service,
     _store,
@@ -209,4 +220,5 @@ CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     _file_descriptors,
     _audit,
     _attachments,
+    _footage,
 )

@@ -13,7 +13,10 @@ app = one_command()
 
 @app.command(epilog="Example: wangge doctor --data ./data")
 def doctor(
-    deep: Annotated[bool, typer.Option("--deep", help="Compare rows with files, too.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare rows with files, too; read a sample of the footage.")
+    ] = False,
+    every_file: Annotated[bool, typer.Option("--every-file", help="Like --deep, and read all footage.")] = False,
     data: Data = DATA,
     config: Config = None,
     json: Json = False,
@@ -21,7 +24,7 @@ def doctor(
     """Examine configuration, store, durability, clock, disk, ports, file descriptors; exit 1 when one fails."""
     from wangge.doctor import examine
 
-    findings = list(examine(data, config, deep=deep))
+    findings = list(examine(data, config, deep=deep, every_file=every_file))
     if json:
         as_json([asdict(finding) for finding in findings])
     else:
