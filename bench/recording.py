@@ -18,7 +18,7 @@ from bench.own_store import temporary_folder
 from bench.report import Result, at_most
 
 SETTLE_S = 6.0
-_ALONE = {"WANGGE_STREAMS__QUALITY__ENABLED": "false"}
+_ALONE = {"WANGGE_STREAMS__QUALITY__ON": "false"}
 """Recording alone: ffmpeg does not judge pictures either."""
 
 

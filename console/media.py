@@ -89,6 +89,24 @@ class Media:
                 continue
         return found
 
+    async def metrics(self) -> bytes:
+        """Prometheus text of all workers that answer quickly, each family together."""
+        families: dict[str, list[str]] = {}
+        for worker in await self.workers():
+            try:
+                answer = await self.ask(worker, "GET", "/metrics")
+                text = (await answer.aread()).decode()
+            except (NobodyServes, httpx.TransportError, ValueError):
+                continue
+            name = ""
+            for line in text.splitlines():
+                if line.startswith("# HELP "):
+                    name = line.split(" ", 3)[2]
+                lines = families.setdefault(name, [])
+                if not line.startswith("#") or line not in lines:
+                    lines.append(line)
+        return "".join(f"{line}\n" for lines in families.values() for line in lines).encode()
+
     async def headers(self) -> dict[str, str]:
         """What a worker wants to see."""
         return {"Authorization": f"Bearer {(await self._look()).key}"}

@@ -12,6 +12,7 @@ from console import metrics
 from console.caller import needs
 from console.context import Console, console_of
 from console.rights import Operator
+from core.errors import StoreUnavailable
 
 router = APIRouter(tags=["service"])
 
@@ -66,13 +67,17 @@ async def ready(request: Request, response: Response) -> Readiness:
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def prometheus(request: Request) -> Response:
-    """Prometheus text format."""
+    """Prometheus text format, those of the camera workers with it."""
     console = console_of(request)
     for line in console.board.parts():
         metrics.PART_STATE.labels(line.part).set(_RANK[line.state])
         metrics.PART_RESTARTS.labels(line.part).set(line.restarts)
     metrics.LIVE_STREAMS.set(console.streams)
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    try:
+        of_cameras = await console.media.metrics()
+    except StoreUnavailable:
+        of_cameras = b""
+    return Response(generate_latest() + of_cameras, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/api/health")

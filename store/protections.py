@@ -19,7 +19,7 @@ Connection = AsyncConnection[Any]
 
 MOST_SHARE: Final = 0.2
 MOST_AHEAD_US: Final = 86_400_000_000
-LOCK: Final = 8019
+LOCK: Final = 8023
 
 ACTIVE: Final = "p.ended_at IS NULL AND (p.until IS NULL OR p.until > clock_timestamp())"
 COVERS: Final = (

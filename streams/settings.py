@@ -4,6 +4,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from streams.camera_settings import CameraSettings
+from streams.cleaner_settings import CleanerSettings
+from streams.clips.settings import ClipsSettings
+from streams.live.settings import LiveSettings
+from streams.quality.settings import QualitySettings
+from streams.recorder.settings import RecorderSettings
+
 FOOTAGE_NAME = "footage"
 LOG_INS_NAME = "cameras.toml"
 
@@ -31,6 +38,13 @@ class StreamsSettings(BaseModel):
         le=300,
         description="A worker gone for so long loses its cameras to another, seconds.",
     )
+
+    camera: CameraSettings = Field(default_factory=CameraSettings)
+    recorder: RecorderSettings = Field(default_factory=RecorderSettings)
+    cleaner: CleanerSettings = Field(default_factory=CleanerSettings)
+    clips: ClipsSettings = Field(default_factory=ClipsSettings)
+    live: LiveSettings = Field(default_factory=LiveSettings)
+    quality: QualitySettings = Field(default_factory=QualitySettings)
 
     def folder(self, data: Path | None) -> Path:
         """Where footage goes. data None: a role of its own without a data folder."""

@@ -17,6 +17,7 @@ from console.pages import routes as pages
 from console.service_routes import router as service_router
 from core.event import CATALOGUE
 from ingest.metrics import IngestMetrics
+from streams.metrics import StreamsCollector
 from wangge.cli import COMMANDS, root
 from wangge.mqtt_metrics import MqttCollector
 from wangge.reference import reference
@@ -82,7 +83,7 @@ def metrics() -> list[tuple[str, str, str, tuple[str, ...]]]:
                 shown = name + ("_total" if collector._type == "counter" else "")  # type: ignore[attr-defined]
                 labels = tuple(collector._labelnames)  # type: ignore[attr-defined]
                 found[shown] = (shown, collector._type, collector._documentation, labels)  # type: ignore[attr-defined]
-    for family in MqttCollector(lambda: None, lambda: None).collect():
+    for family in (*MqttCollector(lambda: None, lambda: None).collect(), *StreamsCollector(None).collect()):
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = tuple(getattr(family, "_labelnames", ()))
         found[name] = (name, family.type, family.documentation, labels)
@@ -101,7 +102,9 @@ def metrics_page() -> str:
 def routes() -> list[tuple[str, str, str, str]]:
     """(method, path, who, what it does) of every HTTP route, devices' ones too."""
     from fastapi import APIRouter
-    from fastapi.routing import APIRoute
+    from fastapi.routing import APIRoute, APIWebSocketRoute
+
+    from console.api import live_socket
 
     def of(router: APIRouter, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
         for route in router.routes:
@@ -111,10 +114,15 @@ def routes() -> list[tuple[str, str, str, str]]:
                     "–",
                 )
                 about = (route.description or route.summary or "").strip().split("\n\n")[0]
-                for method in sorted(route.methods or ()):
+                for method in sorted(set(route.methods or ()) - {"HEAD"}):
                     yield method, prefix + route.path, right, " ".join(about.split())
 
-    found = [*of(service_router), *of(pages.router)]
+    sockets = [
+        ("WebSocket", f"/api{route.path}", "footage.read", " ".join((route.endpoint.__doc__ or "").split()))
+        for route in live_socket.router.routes
+        if isinstance(route, APIWebSocketRoute)
+    ]
+    found = [*sockets, *of(service_router), *of(pages.router)]
     for module in API:
         found += of(module.router, "/api")
     return sorted([*found, *_device_routes(of)], key=lambda row: (row[1], row[0]))

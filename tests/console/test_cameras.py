@@ -86,3 +86,21 @@ async def test_wrong_input_is_named(with_camera: City, path: str, says: str) -> 
     assert answer.status_code == 422
     assert says in answer.json()["detail"]
     assert await _audit(city, "footage.clip") == [], "what was refused was not looked at"
+
+
+async def test_footage_is_protected_with_a_reason_and_set_free_again(with_camera: City) -> None:
+    city, headers = with_camera, with_camera.headers("operator")
+    wish = {"from": "2026-11-01T00:00:00Z", "to": "2026-11-01T01:00:00Z", "reason": "case 7"}
+    made = await city.client.post("/api/cameras/c1/protections", json=wish, headers=headers)
+    assert made.status_code == 201, made.text
+    assert (await city.client.get("/api/cameras/c1/protections", headers=headers)).json() == [made.json()]
+    assert made.json()["from"] == "2026-11-01T00:00:00Z"
+    refused = await city.client.delete(
+        f"/api/cameras/c1/protections/{made.json()['id']}", headers=city.headers("other")
+    )
+    assert refused.status_code == 404
+    ended = await city.client.delete(f"/api/cameras/c1/protections/{made.json()['id']}", headers=headers)
+    assert ended.status_code == 204
+    assert (await city.client.get("/api/cameras/c1/protections", headers=headers)).json() == []
+    assert [row[2] for row in await _audit(city, "footage.protect")] == ["case 7"]
+    assert len(await _audit(city, "footage.unprotect")) == 1
