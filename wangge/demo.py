@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
+from astral import Observer
+from astral.sun import elevation
 
 from core.errors import WanggeError
 from core.supervise import Part, Run
@@ -19,6 +21,7 @@ from devices.demo_city import demo_city
 from devices.manifest import manifest
 from store.embedded.instance import write_private
 from store.pool import Store
+from wangge.demo_devices import CAMERAS
 from wangge.demo_events import show_first
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ log = structlog.get_logger()
 GRIDS = 30
 MANIFEST_NAME = "demo-devices.json"
 TRUTH_NAME = "demo-truth.ndjson"
+CAMERA_TRUTH_NAME = "demo-camera-truth.ndjson"
+LIGHT_EVERY_S = 60.0
 HISTORY_KEY = "demo_history"
 ENDS_WITHIN_S = 3.0
 
@@ -42,21 +47,61 @@ class DemoEnded(WanggeError):
 class Demo:
     """The demo of one service."""
 
-    def __init__(self, service: "Service", data: Path) -> None:
-        self._service, self._data = service, data
+    def __init__(self, service: "Service", data: Path, rtsp_port: int) -> None:
+        """rtsp_port: where the simulated cameras listen."""
+        self._service, self._data, self._rtsp_port = service, data, rtsp_port
         self._devices_known = asyncio.Event()
         self._began = datetime.now(UTC)
 
     async def make_city(self, store: Store) -> None:
-        """30 grids with workers on duty round the clock, 30 handsets, 20 terminals; made once."""
+        """30 grids with workers on duty round the clock, 30 handsets, 20 terminals, 4 cameras; made once."""
         settings = self._service.plan.settings
         async with store.transaction(timeout_s=120) as connection:
             now = datetime.now(UTC)
-            await demo_city(connection, GRIDS, now=now, zone=settings.site.zone, on_duty_now=True)
+            await demo_city(
+                connection,
+                GRIDS,
+                now=now,
+                zone=settings.site.zone,
+                on_duty_now=True,
+                cameras=CAMERAS,
+                camera_port=self._rtsp_port,
+            )
+
+    @property
+    def rtsp(self) -> str:
+        """Where its cameras are."""
+        return f"127.0.0.1:{self._rtsp_port}"
 
     def parts(self) -> dict[str, Run]:
         """What to run beside the service, none of it needed for readiness."""
-        return {"demo.devices": self._simulate, "demo.history": self._load_history, "demo.events": self._show_events}
+        found: dict[str, Run] = {
+            "demo.devices": self._simulate,
+            "demo.history": self._load_history,
+            "demo.events": self._show_events,
+        }
+        if "streams" in self._service.plan.roles and self._service.plan.settings.streams.workers:
+            found["demo.cameras"] = self._film
+        return found
+
+    async def _film(self, part: Part) -> None:
+        """Cameras that show day or night as it is in the city; begun anew when that changes."""
+        while True:
+            light = self._light()
+            async with asyncio.TaskGroup() as group:
+                child = group.create_task(
+                    self._child(part, "cameras", str(self._rtsp_port), light, str(self._data / CAMERA_TRUTH_NAME))
+                )
+                while not child.done() and self._light() == light:
+                    await asyncio.wait([child], timeout=LIGHT_EVERY_S)
+                if child.done():
+                    raise DemoEnded("The simulated cameras ended; they are started again.")
+                child.cancel()
+
+    def _light(self) -> str:
+        quality = self._service.plan.settings.streams.quality
+        here = Observer(quality.latitude, quality.longitude)
+        return "day" if elevation(here, datetime.now(UTC)) > 0 else "night"
 
     async def _show_events(self, part: Part) -> None:
         zone, pages = self._service.plan.settings.site.zone, self._service.addresses()["http"]

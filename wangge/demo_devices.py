@@ -1,7 +1,8 @@
-"""The child process of `wangge up --demo`: the simulated devices, or the city's past sent once.
+"""The child process of `wangge up --demo`: simulated devices, the city's past sent once, or simulated cameras.
 
     python -m wangge.demo_devices devices MANIFEST mqtt://HOST:PORT TRUTH
     python -m wangge.demo_devices history MANIFEST http://HOST:PORT END_MS
+    python -m wangge.demo_devices cameras PORT day|night TRUTH
 
 Ends with status 0 when its stdin ends: the service that holds the other end is gone or wants us to go.
 """
@@ -17,6 +18,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import uvloop
 
 from simulators import history, manifest
 from simulators.anomalies import AnomalyMix
@@ -28,6 +30,9 @@ OPENING = ("sos", "removed", "mock", "low_battery", "tampered", "paper_out")
 MIX = AnomalyMix(1.0, near_miss=0.1, opening=OPENING)
 """Six things at once, then one every few minutes: each device has its turn in the first two hours."""
 TRUTH_EVERY_S = 10.0
+CAMERAS = 4
+CAMERA_FAULTS = ("refuse@40+60:cam-0003", "cover@300+420:cam-0002")
+"""CAM-01 within the first minute; CAM-02 once the camera is known well."""
 TRACKS_END_BEFORE_MS = 20 * 60_000
 """Between the past and the present, so that nobody seems to have jumped."""
 AT_ONCE = 500
@@ -39,6 +44,10 @@ def main(arguments: list[str]) -> int:
     """Exit status 0: done, or told to end."""
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     os.nice(5)
+    if arguments[0] == "cameras":
+        os.nice(5)
+        _film(int(arguments[1]), arguments[2], Path(arguments[3]))
+        return 0
     what, file, url, *rest = arguments
     devices = manifest.load(Path(file))
     if what == "devices":
@@ -58,6 +67,15 @@ async def _live(devices: manifest.Manifest, url: str, truth: Path) -> None:
     """One long run: a new one would put everybody back to the beginning."""
     seed = time.time_ns() // 1_000_000_000
     await run_city(devices, RUN_SECONDS, Options(url=url, seed=seed, mix=MIX, truth=truth, truth_every_s=TRUTH_EVERY_S))
+
+
+def _film(port: int, light: str, truth: Path) -> None:
+    """Four cameras until we are told to end; one goes away for a minute, later one is covered."""
+    from simulators.cameras.options import Options as CameraOptions
+    from simulators.cameras.run import run_cameras
+
+    options = CameraOptions(count=CAMERAS, scenes=CAMERAS, port=port, light=light, fault=CAMERA_FAULTS, truth=truth)
+    uvloop.run(run_cameras(options))
 
 
 def _send_past(devices: manifest.Manifest, url: str, end_ms: int) -> None:

@@ -5,6 +5,7 @@ import socket
 from dataclasses import dataclass
 
 from core.errors import ConfigurationError, WanggeError
+from devices.demo_plan import CAMERA_PORT
 from wangge.configuration import was_set
 from wangge.settings import Settings
 
@@ -72,3 +73,15 @@ def refusal(host: str, port: int, key: str, error: OSError) -> WanggeError:
 def port_of(taken: socket.socket) -> int:
     """The port really chosen."""
     return int(taken.getsockname()[1])
+
+
+def for_cameras(option: int | None) -> int:
+    """The port of the demo's simulated cameras: the usual one, another where it is busy or `--port 0` asks for it."""
+    for port in (CAMERA_PORT, 0) if option != 0 else (0,):
+        try:
+            taken = listening("127.0.0.1", port, "demo")
+        except PortTaken:
+            continue
+        with taken:
+            return port_of(taken)
+    raise PortTaken("There is no free port for simulated cameras.")

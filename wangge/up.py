@@ -106,11 +106,13 @@ async def _with_store(wish: Wish, plan: Plan, house: StoreHouse, stop: asyncio.E
         if plan.data is not None:
             plan.local_token = new_local_token(plan.data)
         service = Service(plan, house, store)
-        demo = Demo(service, plan.data) if wish.demo and plan.data is not None else None
+        demo = None
+        if wish.demo and plan.data is not None:
+            demo = Demo(service, plan.data, ports.for_cameras(wish.port))
 
         async def started(running: Service) -> None:
             _settle_interpreter()
-            _announce(running, house, first, demo=wish.demo)
+            _announce(running, house, first, demo)
             if wish.seconds is not None:
                 asyncio.get_running_loop().call_later(wish.seconds, stop.set)
 
@@ -133,18 +135,18 @@ def _settle_interpreter() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
-def _announce(service: Service, house: StoreHouse, first: FirstAdministrator | None, *, demo: bool) -> None:
+def _announce(service: Service, house: StoreHouse, first: FirstAdministrator | None, demo: Demo | None) -> None:
     """run.json for programs, the address (and once the password) for people."""
     addresses = service.addresses()
     data = service.plan.data
     if data is not None:
-        fields: dict[str, object] = {**addresses, "jt808": None, "rtsp": None}
+        fields: dict[str, object] = {**addresses, "jt808": None, "rtsp": None if demo is None else demo.rtsp}
         if house.server is not None:
             fields |= {"dsn_file": str(house.server.dsn_file), "store_dir": str(house.server.store_dir)}
         else:
             fields |= {"dsn_file": None, "store_dir": None}
         write_run(data, fields)
-    for line in lines(addresses, service.plan.settings.http, data, first, demo=demo):
+    for line in lines(addresses, service.plan.settings.http, data, first, demo=demo is not None):
         sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
