@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
@@ -126,7 +126,7 @@ class _Camera:
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    def __enter__(self) -> "_Camera":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -40,6 +40,9 @@ a=fingerprint:sha-256 {fingerprint}
 """
 
 
+_PAYLOAD_TYPE = 96
+
+
 @dataclass(slots=True)
 class Seen:
     """packets: (sequence, timestamp, marker, payload) while `keeps`; first_s: monotonic time of the first picture."""
@@ -57,7 +60,12 @@ class Seen:
 class _Local(Connection):
     """ICE on loopback alone, which the library leaves out."""
 
-    async def get_component_candidates(self, component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
+    async def get_component_candidates(
+        self,
+        component: int,
+        addresses: list[str],
+        timeout: int = 5,  # noqa: ASYNC109 the library's
+    ) -> list[Candidate]:
         return await super().get_component_candidates(component, ["127.0.0.1"], timeout)
 
 
@@ -68,9 +76,15 @@ class _Path:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.loses = set[int]()
 
     async def _recv(self) -> bytes:
-        return await self._connection.recv()
+        while True:
+            datagram = await self._connection.recv()
+            sequence = int.from_bytes(datagram[2:4], "big")
+            if not (datagram[0] >> 6 == 2 and datagram[1] & 0x7F == _PAYLOAD_TYPE and sequence in self.loses):
+                return datagram
+            self.loses.discard(sequence)
 
     async def _send(self, datagram: bytes) -> None:
         await self._connection.send(datagram)
@@ -80,7 +94,8 @@ class Viewer(RTCDtlsTransport):
     """Made by `viewer`; `seen` grows by itself, `ssrc` is the sender's once something came."""
 
     def __init__(self, connection: Connection, certificate: RTCCertificate) -> None:
-        super().__init__(cast(RTCIceTransport, _Path(connection)), [certificate])
+        self._path = _Path(connection)
+        super().__init__(cast(RTCIceTransport, self._path), [certificate])
         self._set_role("client")
         self.seen = Seen()
         self.ssrc = 0
@@ -102,6 +117,10 @@ class Viewer(RTCDtlsTransport):
     async def _handle_rtcp_data(self, data: bytes) -> None:
         self.seen.reports += data[1] == 200
         self.seen.goodbyes += data[1] == 203
+
+    def lose(self, sequence: int) -> None:
+        """The next packet with this sequence number is lost on its way, once."""
+        self._path.loses.add(sequence & 0xFFFF)
 
     async def report(self) -> None:
         """A receiver report (RFC 3550, 6.4.2) without losses."""

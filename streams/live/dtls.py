@@ -77,5 +77,5 @@ class Dtls(RTCDtlsTransport):
         self._on_rtcp(data)
 
     def _state_changed(self) -> None:
-        if self.state in ("closed", "failed"):
+        if self.state == "closed":
             self._on_end()

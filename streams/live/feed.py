@@ -154,7 +154,7 @@ class Feed:
             step = packet.dts_90k - last.dts_90k
             if packet.session != last.session or not 0 <= step <= _LARGEST_STEP:
                 self.facts.jumps += 1
-                waited = int((packet.arrived_s - last.arrived_s) * TICKS_PER_S)
+                waited = round((packet.arrived_s - last.arrived_s) * TICKS_PER_S)
                 step = min(max(waited, 1), _LARGEST_STEP)
                 self._latest_pts = -1
             else:

@@ -3,8 +3,8 @@
 Messages to the browser: first a text, `{"kind": "format", "mime": 'video/mp4; codecs="avc1.…"', "width", "height",
 "start_s"}` (start_s: media time at which it begins, seconds), then binary: the init section, then fragments, several in
 one message when several wait. Another `format` text and init section follow when the camera's parameters change, and
-`{"kind": "gap"}` when pictures were left out because the viewer is slow: it goes on at the next key frame, and the
-player should seek to the end of what is buffered.
+`{"kind": "gap"}` when pictures are missing, because the viewer is slow (it goes on at the next key frame) or the camera
+was silent: the player should then seek to the end of what is buffered.
 """
 
 import asyncio
@@ -62,6 +62,7 @@ class MseSession:
         self._skips = not self._waiting
         self._has_gap = False
         self._formats: TrackFormats | None = None
+        self._end_90k: int | None = None
         self._came = asyncio.Event()
         self._ended = False
 
@@ -105,8 +106,8 @@ class MseSession:
                 await self._came.wait()
             if self._ended:
                 return
-            if self._has_gap:
-                self._has_gap = False
+            if self._has_gap or self._is_after_pause(self._waiting[0]):
+                self._has_gap, self._end_90k = False, None
                 yield json.dumps({"kind": "gap"})
                 continue
             if self._waiting[0].packet.is_key and self._waiting[0].packet.formats is not self._formats:
@@ -122,14 +123,20 @@ class MseSession:
                 self._stats.first_pictures.add(monotonic() - self._began_s)
                 self._began_s = None
 
+    def _is_after_pause(self, frame: Frame) -> bool:
+        """Whether the camera was silent before it, so that the player has nothing to play up to there."""
+        return self._end_90k is not None and frame.dts_90k - self._end_90k > TICKS_PER_S
+
     def _taken(self) -> bytes:
         """Fragments of the next pictures, up to a change of format."""
         parts, size = list[bytes](), 0
         while self._waiting and size < _MOST_MESSAGE:
             frame = self._waiting[0]
-            if parts and frame.packet.is_key and frame.packet.formats is not self._formats:
+            is_other = frame.packet.is_key and frame.packet.formats is not self._formats
+            if parts and (is_other or self._is_after_pause(frame)):
                 break
             self._waiting.popleft()
+            self._end_90k = frame.dts_90k + frame.duration_90k
             self._bytes -= len(frame.packet.data)
             parts.append(frame.fragment)
             size += len(parts[-1])
