@@ -39,6 +39,7 @@ def test_upgraded_equals_fresh(timescale_dsn: str, request: pytest.FixtureReques
 def test_columns_and_views_are_the_same_in_both_flavours(timescale_dsn: str, migrated_dsn: str) -> None:
     def columns(dsn: str) -> list[str]:
         shared = ("fixes |", "pos_records |", "quarantine |", "fixes_per_hour |", "transactions_per_hour |")
+        shared += ("camera_facts |", "camera_quality_per_hour |", "footage_runs |", "footage_segments |")
         return [line for line in catalogue(dsn) if line.startswith(tuple(f"column: {table}" for table in shared))]
 
     def nullable(line: str) -> str:
@@ -125,4 +126,4 @@ async def test_the_refresh_window_follows_the_retention(timescale_dsn: str) -> N
             assert await timescale.keep_refresh_inside(connection, RetentionSettings()) == []
             changed = await timescale.keep_refresh_inside(connection, RetentionSettings(fixes_days=60))
         assert changed == ["fix_hours"]
-        assert await rows(store, offsets) == [("399 days",), ("59 days",)]
+        assert await rows(store, offsets) == [("399 days",), ("59 days",), ("89 days",)]
