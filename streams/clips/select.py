@@ -133,12 +133,8 @@ def _stretches(
 
 def _trim(piece: Piece) -> Piece | None:
     """Without segments that lie outside of the wanted time; None when none is left."""
-    clock = piece.clock
-    kept = [
-        segment
-        for segment in piece.segments
-        if clock.utc(segment.end_pts) > piece.from_us and clock.utc(segment.start_pts) < piece.to_us
-    ]
+    first_tick, end_tick = piece.clock.pts(piece.from_us), piece.clock.pts(piece.to_us)
+    kept = [segment for segment in piece.segments if segment.end_pts > first_tick and segment.start_pts < end_tick]
     return replace(piece, segments=tuple(kept)) if kept else None
 
 

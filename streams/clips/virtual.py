@@ -7,7 +7,6 @@ edit list. The same rows make the same bytes, and so the same ETag, on every mac
 """
 
 import hashlib
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +96,7 @@ class _Film:
         self.ranges: list[tuple[StoredSegment, int, int]] = []
         self.pictures = 0
         self._inits = inits
+        self._sections: dict[bytes, dict[int, bytes]] = {}
         self._entries: dict[int, list[bytes]] = {VIDEO_TRACK: [], AUDIO_TRACK: []}
         self._columns: dict[int, list[tuple[Ints, ...]]] = {VIDEO_TRACK: [], AUDIO_TRACK: []}
         self._payload = 0
@@ -156,10 +156,9 @@ class _Film:
 
     def _entry(self, number: int, digest: bytes) -> int:
         """Number of the sample entry that the init section has for the track, -1 when it has none."""
-        try:
-            entry = sample_entries(self._inits[digest].init).get(number)
-        except struct.error:
-            entry = None
+        if digest not in self._sections:
+            self._sections[digest] = sample_entries(self._inits[digest].init)
+        entry = self._sections[digest].get(number)
         if entry is None:
             return -1
         entries = self._entries[number]

@@ -5,7 +5,9 @@ some browsers `avc3`, while Chromium, ffmpeg and Apple's all take the former and
 """
 
 import struct
+from collections.abc import Iterator
 
+from core.errors import DecodeError
 from core.media import TICKS_PER_S, AudioFormat, TrackFormats, VideoFormat
 from streams.mp4.boxes import AUDIO_TRACK, UNITY_MATRIX, VIDEO_TRACK, box, children, full_box, header, only, walk
 
@@ -108,16 +110,21 @@ def audio_entry(audio: AudioFormat) -> bytes:
 
 
 def sample_entries(init: bytes) -> dict[int, bytes]:
-    """The first sample entry of each track of an init section, by track number. Raises DecodeError, struct.error."""
-    entries = {}
+    """The first sample entry of each track of an init section, by track number. Raises DecodeError."""
+    try:
+        return dict(_sample_entries(init))
+    except struct.error as error:
+        raise DecodeError("The init section is broken.") from error
+
+
+def _sample_entries(init: bytes) -> Iterator[tuple[int, bytes]]:
     for moov in (found for found in walk(init, 0, len(init)) if found.kind == b"moov"):
         for trak in children(init, moov).get(b"trak", []):
             (number,) = struct.unpack_from(">I", init, only(init, trak, b"tkhd").body + 20)
             minf = only(init, only(init, trak, b"mdia"), b"minf")
             description = only(init, only(init, minf, b"stbl"), b"stsd")
             entry = header(init, description.body + 8, description.end)
-            entries[int(number)] = init[entry.start : entry.end]
-    return entries
+            yield int(number), init[entry.start : entry.end]
 
 
 def _descriptor(tag: int, body: bytes) -> bytes:

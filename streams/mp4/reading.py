@@ -60,11 +60,7 @@ def _read_init(descriptor: int, size: int) -> bytes:
             raise DecodeError(f"The file has no whole {kind.decode()} where it belongs.")
         at += found.end
     init = os.pread(descriptor, at, 0)
-    try:
-        entries = sample_entries(init)
-    except struct.error as error:
-        raise DecodeError("The init section is broken.") from error
-    if VIDEO_TRACK not in entries:
+    if VIDEO_TRACK not in sample_entries(init):
         raise DecodeError("The init section describes no video.")
     return init
 

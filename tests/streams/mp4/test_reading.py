@@ -44,7 +44,7 @@ def test_a_torn_tail_is_cut_off(tmp_path: Path, cut: int, tail: bytes) -> None:
         return
     found = read_segment(file)
     whole = max(start for start in STARTS if start <= cut)
-    if len(tail) == 5000 and found.index.bytes > whole:  # zeros at the end of a last NAL unit cannot be told
+    if tail and found.index.bytes > whole:  # other bytes inside of a last NAL unit cannot be told
         whole = min(start for start in STARTS if start > cut)
     assert found.index.bytes == whole
     assert found.index.fragments == STARTS.index(whole)
