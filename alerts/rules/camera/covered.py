@@ -27,7 +27,7 @@ class CoveredSettings(Counts):
 
 def covered(figures: QualityFigures, light: int | None, settings: CoveredSettings) -> str:
     """What speaks for a covered lens: `flat`, `black`, or nothing."""
-    if light != Light.NIGHT and figures.luma_p95 < settings.black_p95:
+    if light == Light.DAY and figures.luma_p95 < settings.black_p95:
         return "black"
     if figures.edges_lost is None or figures.edges_lost < settings.edges_lost:
         return ""
