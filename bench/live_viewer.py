@@ -118,6 +118,10 @@ class Viewer(RTCDtlsTransport):
         self.seen.reports += data[1] == 200
         self.seen.goodbyes += data[1] == 203
 
+    async def send_raw(self, datagram: bytes) -> None:
+        """Anything at all, over the nominated path."""
+        await self._path._send(datagram)
+
     def lose(self, sequence: int) -> None:
         """The next packet with this sequence number is lost on its way, once."""
         self._path.loses.add(sequence & 0xFFFF)

@@ -15,6 +15,9 @@ from streams.live.settings import LiveSettings
 from streams.live.source import Cameras, NoPicture, NotPlayable, PacketSource
 from streams.live.transcode import Transcoded, Transcodes
 
+_OTHER_S = 3.0
+"""A sub-stream that shows nothing for so long is passed over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ability:
@@ -54,7 +57,7 @@ class Chooser:
         for way in ways:
             try:
                 async with self._held(camera, way) as feed:
-                    await feed.settled(self._settings.first_key_s)
+                    await feed.settled(self._settings.first_key_s if way == stream else _OTHER_S)
                     if ability.plays(feed):
                         return self.feeds.hold(feed.name, partial(self.source, camera, way))
                     smallest, why = way, _reason(feed)

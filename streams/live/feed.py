@@ -59,8 +59,8 @@ class Watcher(Protocol):
     def show(self, frames: Sequence[Frame]) -> None:
         """New frames, in order; not those of `Feed.frames` from before."""
 
-    def reordered(self) -> None:
-        """From now on it is known that pictures are reordered (B-frames)."""
+    def changed(self) -> None:
+        """What is sent is not what it was when the viewer's way was chosen: B-frames appeared, or another codec."""
 
 
 @dataclass(slots=True)
@@ -95,6 +95,11 @@ class Feed:
             f"live {name}", most_packets=_MOST_PACKETS, most_bytes=2 * most_gop_bytes, wake=self._wake, from_gop=True
         )
         self._drain()
+
+    @property
+    def codec(self) -> str | None:
+        """Of the newest pictures; None before the first."""
+        return self.formats.video.codec if self.formats else None
 
     def close(self) -> None:
         """Ends reading; twice is harmless."""
@@ -134,16 +139,16 @@ class Feed:
     def _drain(self) -> None:
         if not self._is_open:
             return
-        was_reordered = self.is_reordered
+        before = (self.is_reordered, self.codec)
         shown = [self._placed(packet) for packet in self._reader.take() if packet.track == VIDEO]
         if not shown:
             return
         self.facts.dropped = self._reader.dropped
         self._changed.set()
         watchers = list(self.watchers)
-        if self.is_reordered and not was_reordered:
+        if before[1] is not None and before != (self.is_reordered, self.codec):
             for watcher in watchers:
-                watcher.reordered()
+                watcher.changed()
         for watcher in watchers:
             watcher.show(shown)
 

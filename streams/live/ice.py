@@ -21,6 +21,8 @@ Address = tuple[str, int]
 _MOST_A_TURN = 64
 """Datagrams taken from a socket before others get their turn."""
 _SEND_BUFFER = 4 << 20
+_PATH_SILENT_S = 6.0
+"""Browsers check a path that they use every 2.5 s."""
 _MOST_PATHS = 32
 """Addresses from which one viewer may try."""
 
@@ -40,10 +42,15 @@ class Peer:
         self.paths = 0
         self._socket: socket.socket | None = None
         self._address: tuple[object, ...] = ()
+        self._rank, self._path_heard_s = -1, 0.0
 
-    def select(self, through: socket.socket, address: tuple[object, ...]) -> None:
-        """The viewer nominated this path; it may change its mind later (another network)."""
-        self._socket, self._address = through, address
+    def select(self, through: socket.socket, address: tuple[object, ...], rank: int) -> None:
+        """The viewer nominated this path. Browsers nominate every path that works: the best one is taken, and another
+        when that is silent (the viewer is in another network now). rank: the browser's priority of it."""
+        now_s = monotonic()
+        is_same = self._socket is through and self._address == address
+        if is_same or rank > self._rank or now_s - self._path_heard_s > _PATH_SILENT_S:
+            self._socket, self._address, self._rank, self._path_heard_s = through, address, rank, now_s
         self.selected.set()
 
     def send(self, datagram: bytes) -> bool:
@@ -160,7 +167,7 @@ class Ports:
                 self._known[sock.fileno(), address] = peer
                 peer.paths += 1
             if "USE-CANDIDATE" in request.attributes:
-                peer.select(sock, address)
+                peer.select(sock, address, int(request.attributes.get("PRIORITY", 0)))
         reply.add_message_integrity(peer.password.encode())
         try:
             sock.sendto(bytes(reply), address)

@@ -26,11 +26,7 @@ class Live:
 
     def __init__(self, settings: LiveSettings, cameras: Cameras) -> None:
         self.settings, self.stats = settings, LiveStats()
-        self._ports = Ports(
-            [str(address) for address in settings.ice_addresses],
-            [str(address) for address in settings.ice_announced],
-            settings.ice_ports,
-        )
+        self._ports = Ports(settings.ice_addresses, settings.ice_announced, settings.ice_ports)
         self._places = Places(settings.most_sessions, settings.most_sessions_per_camera)
         self._chooser = Chooser(settings, cameras)
         self.whep = Whep(settings, self._chooser, self._ports, self._places, self.stats)

@@ -8,11 +8,14 @@ was silent: the player should then seek to the end of what is buffered.
 """
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator, MutableMapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
+
+from starlette.websockets import WebSocketDisconnect
 
 from core.errors import WanggeError
 from core.media import TICKS_PER_S, StreamName, TrackFormats
@@ -28,6 +31,9 @@ _MOST_MESSAGE = 512 * 1024
 _STUCK_S = 15.0
 POLICY_VIOLATION, TRY_AGAIN_LATER, GOING_AWAY = 1008, 1013, 1001
 """WebSocket close codes (RFC 6455, 7.4 and its registry)."""
+_ENDS = {"stopped": GOING_AWAY, "changed": TRY_AGAIN_LATER}
+_GONE = (OSError, RuntimeError, WebSocketDisconnect)
+"""What Starlette raises when the browser is gone, early or late."""
 _CLOSE_CODES = {"too_many_viewers": TRY_AGAIN_LATER, "no_picture": TRY_AGAIN_LATER}
 
 
@@ -51,7 +57,7 @@ class MseSession:
     """One viewer: an async iterator of messages (str or bytes) that ends with `end`. Made by `Mse.open`."""
 
     def __init__(self, feed: Feed, settings: LiveSettings, stats: LiveStats) -> None:
-        self.feed = feed
+        self.feed, self._codec = feed, feed.codec
         self.why = "closed"
         self._stats = stats
         self._began_s: float | None = monotonic()
@@ -79,8 +85,10 @@ class MseSession:
                 self._fall_back(frame)
         self._came.set()
 
-    def reordered(self) -> None:
-        """See feed.Watcher; a player of MP4 does not mind."""
+    def changed(self) -> None:
+        """See feed.Watcher; a player of MP4 does not mind B-frames, but another codec it may not know."""
+        if self.feed.codec != self._codec:
+            self.end("changed")
 
     def end(self, why: str) -> None:
         """No more messages."""
@@ -180,8 +188,9 @@ class Mse:
                     self._chooser.release(feed)
         except WanggeError as error:
             self._stats.refused[error.kind] += 1
-            await socket.send_text(json.dumps({"kind": "error", "error": error.kind, "message": str(error)}))
-            await socket.close(_CLOSE_CODES.get(error.kind, POLICY_VIOLATION), error.kind)
+            with contextlib.suppress(*_GONE):
+                await socket.send_text(json.dumps({"kind": "error", "error": error.kind, "message": str(error)}))
+                await socket.close(_CLOSE_CODES.get(error.kind, POLICY_VIOLATION), error.kind)
 
     def end_all(self) -> None:
         """The worker stops."""
@@ -216,12 +225,12 @@ class Mse:
                         await socket.send_text(message)
                     else:
                         await socket.send_bytes(message)
-            if session.why == "stopped":
-                await socket.close(GOING_AWAY, "stopped")
+            if session.why in _ENDS:
+                await socket.close(_ENDS[session.why], session.why)
         except TimeoutError:
-            session.why = "stuck"
-        except (OSError, RuntimeError):  # the socket is gone; Starlette says RuntimeError after a close
-            session.why = "goodbye"
+            session.end("stuck")
+        except _GONE:
+            session.end("goodbye")
 
 
 async def _until_gone(socket: Socket, session: MseSession) -> None:

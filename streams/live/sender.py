@@ -38,8 +38,8 @@ _REPORT_EVERY_S = 2.0
 class Session(Protocol):
     """Whose sender it is."""
 
-    def reordered(self) -> None:
-        """The stream turns out not to be playable by WebRTC."""
+    def changed(self) -> None:
+        """The stream is no longer one that WebRTC can play."""
 
     def first_sent(self) -> None:
         """The first picture is out."""
@@ -103,6 +103,8 @@ class Sender:
 
     def show(self, frames: Sequence[Frame]) -> None:
         """See feed.Watcher."""
+        if self._dtls is None:
+            return
         for frame in frames:
             if frame.packet.is_key and self._waiting:
                 self._skip_to_key()
@@ -110,9 +112,10 @@ class Sender:
         if self._timer is None:
             self._pump()
 
-    def reordered(self) -> None:
+    def changed(self) -> None:
         """See feed.Watcher."""
-        self._session.reordered()
+        self.stop()
+        self._session.changed()
 
     def _skip_to_key(self) -> None:
         """What waits is of no use once a key frame is there, but a picture that has begun is finished."""

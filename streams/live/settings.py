@@ -1,9 +1,11 @@
 """Settings of live view: how many may watch, where WebRTC listens, what may be transcoded."""
 
+from ipaddress import ip_address
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+Address = Annotated[str, AfterValidator(lambda text: str(ip_address(text)))]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -14,11 +16,11 @@ class LiveSettings(BaseModel):
 
     most_sessions: int = Field(default=64, ge=1, le=10_000, description="Viewers (WHEP and MSE) of one worker at once.")
     most_sessions_per_camera: int = Field(default=16, ge=1, le=10_000, description="Viewers of one camera at once.")
-    ice_addresses: tuple[IPvAnyAddress, ...] = Field(
+    ice_addresses: tuple[Address, ...] = Field(
         default=(),
         description="Addresses of this machine on which WebRTC listens (UDP); empty: all of its addresses.",
     )
-    ice_announced: tuple[IPvAnyAddress, ...] = Field(
+    ice_announced: tuple[Address, ...] = Field(
         default=(),
         description="Addresses told to browsers beside the own ones, for a machine behind address translation.",
     )

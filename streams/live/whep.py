@@ -53,7 +53,7 @@ class _Session:
         self.camera, self.feed, self.offer = camera, feed, offer
         self.began_s, self.stats = began_s, whep.stats
         self.ended = asyncio.Event()
-        self.why = "closed"
+        self.why = "stopped"
         self.connecting: asyncio.Timeout | None = None
         self.peer = Peer(lambda _: None)
         self.sender = Sender(feed, chosen, self.peer, whep.stats, whep.settings.burst_bytes_per_s, self)
@@ -67,9 +67,9 @@ class _Session:
             if self.connecting is not None and not self.connecting.expired():
                 self.connecting.reschedule(asyncio.get_running_loop().time())
 
-    def reordered(self) -> None:
-        """See sender.Session."""
-        self.end("reordered")
+    def changed(self) -> None:
+        """See sender.Session; asking again, the viewer gets another way."""
+        self.end("changed")
 
     def first_sent(self) -> None:
         """See sender.Session."""
@@ -150,11 +150,6 @@ class Whep:
                     session.end("goodbye")
             if now_s - session.peer.heard_s > self.settings.silent_s and session.peer.selected.is_set():
                 session.end("silent")
-
-    def end_all(self) -> None:
-        """The worker stops."""
-        for session in self._sessions.values():
-            session.end("stopped")
 
     def __len__(self) -> int:
         return len(self._sessions)

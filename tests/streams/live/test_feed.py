@@ -19,13 +19,13 @@ STEP = TICKS_PER_S // 15
 class Seen:
     def __init__(self) -> None:
         self.frames: list[Frame] = []
-        self.is_reordered = False
+        self.changes = 0
 
     def show(self, frames: Sequence[Frame]) -> None:
         self.frames += frames
 
-    def reordered(self) -> None:
-        self.is_reordered = True
+    def changed(self) -> None:
+        self.changes += 1
 
 
 def packets(of: Film, *, session: int = 1, start: int = 0, arrived_s: float = 0.0) -> list[Packet]:
@@ -82,7 +82,7 @@ async def test_b_frames_are_noticed(reordered: Film, plain: Film) -> None:
     feed.watchers.add(seen)
     await shown(hub, feed, packets(reordered))
     assert feed.is_reordered
-    assert seen.is_reordered
+    assert seen.changes == 1
     assert feed.sequence.reorders
     feed.close()
 
@@ -111,4 +111,16 @@ async def test_camera_without_a_picture() -> None:
     feed = Feed(Hub(), "c/main", 1 << 20)
     with pytest.raises(NoPicture, match="no picture"):
         await feed.settled(0.05)
+    feed.close()
+
+
+async def test_another_codec_is_told(plain: Film, h265: Film) -> None:
+    hub = Hub()
+    feed = Feed(hub, "c/main", 1 << 22)
+    seen = Seen()
+    feed.watchers.add(seen)
+    await shown(hub, feed, packets(plain))
+    assert (feed.codec, seen.changes) == ("h264", 0)
+    await shown(hub, feed, packets(h265, session=2))
+    assert (feed.codec, seen.changes) == ("h265", 1)
     feed.close()

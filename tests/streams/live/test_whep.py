@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import random
+import socket
+import struct
 from contextlib import AsyncExitStack
 from itertools import pairwise
 
@@ -225,6 +228,40 @@ async def test_b_frames_are_replaced_by_the_sub_stream(reordered: Film, plain: F
             assert shown == ["c/sub"]
             await until(lambda: not live.feeds)
             assert (main.readers, sub.readers) == ((), ())
+
+
+@pytest.mark.parametrize("which", ["reordered", "h265"])
+async def test_camera_that_changes_to_what_cannot_be_shown(
+    which: str, plain: Film, request: pytest.FixtureRequest
+) -> None:
+    hub = Hub()
+    with Player(hub, plain) as camera:
+        async with live_view({("c", "main"): hub}) as live, viewer(lambda o: answered(live, o), keeps=True) as seen:
+            await until(lambda: seen.seen.pictures > 3)
+            camera.play(request.getfixturevalue(which))
+            await asyncio.wait_for(seen.ended.wait(), 5)
+            assert live.stats.closed == {"changed": 1}
+            async with viewer(lambda o: answered(live, o)) as again:
+                await until(lambda: again.seen.pictures > 3)
+                assert live._chooser.transcodes.running == 1
+
+
+async def test_garbage_on_the_path_disturbs_nobody(plain: Film) -> None:
+    hub = Hub()
+    with Player(hub, plain):
+        async with live_view({("c", "main"): hub}, connect_s=1.0) as live, viewer(lambda o: answered(live, o)) as seen:
+            rng = random.Random(7)
+            for size in range(1, 200):
+                first = rng.choice((0, 1, 20, 22, 63, 128, 144, 200))
+                await seen.send_raw(bytes((first,)) + rng.randbytes(size))
+            port = live._ports.candidates[0]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                for size in range(200):
+                    stranger.sendto(rng.randbytes(size), port)
+                    stranger.sendto(b"\0\1" + struct.pack(">HI", size, 0x2112A442) + rng.randbytes(12 + size), port)
+            known = seen.seen.pictures
+            await until(lambda: seen.seen.pictures > known + 5)
+            assert (live.stats.whep, len(live._ports._known)) == (1, 1)
 
 
 @pytest.mark.parametrize("which", ["reordered", "h265"])
