@@ -150,6 +150,30 @@ def api_page() -> str:
     )
 
 
+_CAMERA_EVENTS = """\
+## Cameras
+
+What a camera's picture is like is measured every few seconds (design 007) and judged by the rules; several samples
+open an event and several end it. A sample has one cause, the first that fits of: frozen, covered, too dark at night,
+view moved, unclear. While one is in force only an earlier one of these replaces it, so that a covered camera is one
+event and not four; the event that is replaced ends with `became` in its causes. `causes.kind` says in which way:
+
+| code | `causes.kind` |
+|---|---|
+| CAM-02 | `flat` (the background's edges are gone and nothing is in their place), `black` (dark by day) |
+| CAM-03 | `blurred`, `noise`, `over_exposed`, `cast`: faults of a picture that have no code of their own are clarity |
+| CAM-04 | `dark`; by night only |
+| CAM-05 | `frozen` |
+| CAM-06 | `shifted`, `elsewhere` (turned so far that nothing overlaps) |
+
+In twilight nothing is too dark. The figures of the sample that opened it are in the causes, the picture in the
+evidence. The thresholds of one camera: `wangge devices thresholds`. CAM-01 is about the main stream; several cameras
+of a district that go within two minutes are one DQ-01. The footage that is missing for a lost signal is noted with
+CAM-01 at its end; REC-01 is for footage that is missing although the camera was sending, or because nobody was there
+to record. The subject of REC-02 and REC-03 is a media root (`storage`). Facts of cameras that are retired open nothing.
+"""
+
+
 def events_page() -> str:
     """docs/events.md."""
     units = {"min": "min", "h": "h", "wh": "working h", "wd": "working days"}
@@ -160,7 +184,8 @@ def events_page() -> str:
     )
     return (
         f"# Event codes\n\nSeverity 1 is the gravest. Thresholds are settings (docs/configuration.md).\n\n{MADE}\n"
-        f"| code | 名称 | name | severity | level | limit | settings |\n|---|---|---|---|---|---|---|\n{rows}\n"
+        f"| code | 名称 | name | severity | level | limit | settings |\n|---|---|---|---|---|---|---|\n{rows}\n\n"
+        f"{_CAMERA_EVENTS}"
     )
 
 
