@@ -172,12 +172,14 @@ class _Film:
         video = self._track(VIDEO_TRACK, self._next_dts, self._shown_from, self._shown_to)
         if not self._columns[AUDIO_TRACK] or self._audio_end <= self._shown_from:
             return video, None
-        first = int(self._columns[AUDIO_TRACK][0][0][0])
+        first, last = int(self._columns[AUDIO_TRACK][0][0][0]), int(self._columns[AUDIO_TRACK][-1][0][-1])
+        # The last frame reaches past the last picture: players would take the file for that much longer.
+        end_dts = max(last, min(self._audio_end, self._shown_to))
         empty = max(0, first - self._shown_from)
-        begin, end = max(0, self._shown_from - first), min(self._audio_end, self._shown_to) - first
+        begin, end = max(0, self._shown_from - first), min(end_dts, self._shown_to) - first
         if end <= begin:
             return video, None
-        return video, self._track(AUDIO_TRACK, self._audio_end, begin, end, empty_before=empty)
+        return video, self._track(AUDIO_TRACK, end_dts, begin, end, empty_before=empty)
 
     def _track(self, number: int, end_dts: int, edit_start: int, edit_end: int, *, empty_before: int = 0) -> MovieTrack:
         dts, shifts, offsets, sizes, keys, entry_numbers = (
