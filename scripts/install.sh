@@ -34,6 +34,19 @@ need_package() { # need_package COMMAND PACKAGE: there afterwards, or one line a
     say "note: $1 is missing, only 'wangge bench' and the tests need it: sudo apt-get install $2"
 }
 
+need_renderer() { # libraries that draw the simulated cameras' scenes; without them plainer ones are drawn
+    PATH="$PATH:/usr/sbin" ldconfig -p 2> /dev/null | grep -q 'libEGL\.so\.1' && have_gl=1 || have_gl=
+    for driver in /usr/lib/*/dri/swrast_dri.so /usr/lib/dri/swrast_dri.so /usr/lib64/dri/swrast_dri.so; do
+        [ -n "$have_gl" ] && [ -e "$driver" ] && return 0
+    done
+    if is_root && command -v apt-get > /dev/null 2>&1; then
+        say "installing libegl1 libgl1 libgl1-mesa-dri …"
+        apt_install libegl1 libgl1 libgl1-mesa-dri
+        return 0
+    fi
+    say "note: no software renderer, scenes of simulated cameras are drawn plainly: sudo apt-get install libegl1 libgl1 libgl1-mesa-dri"
+}
+
 find_python() {
     for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
         [ -n "$candidate" ] || continue
@@ -77,4 +90,5 @@ need_package mosquitto mosquitto
 need_package mosquitto_pub mosquitto-clients
 need_package ffmpeg ffmpeg
 [ "$kind" = test ] && need_package curl curl
+need_renderer
 exit 0

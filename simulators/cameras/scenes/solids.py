@@ -98,7 +98,7 @@ class _Builder:
         colour: Colour,
         own: float = 0.0,
     ) -> None:
-        """A detail on a quad (lower left, lower right, upper right, upper left); area: shares left, right, low, high."""
+        """A detail on a quad (lower left, lower right, upper right, upper left); area: left, right, low, high share."""
         q = np.array(quad)
         left, right, low, high = area
 

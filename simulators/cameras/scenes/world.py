@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+VERSION = 1
+"""Counts up whenever the same seed looks different; caches of frames depend on it."""
 FAR_M = 150.0
 """How far the street reaches."""
 NEAR_MISSES = ("headlights", "lorry", "dusk", "rain", "empty")
