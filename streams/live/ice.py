@@ -5,6 +5,7 @@ is gathered, asked or kept alive by us, so a viewer costs no task and no socket 
 """
 
 import asyncio
+import errno
 import secrets
 import socket
 import struct
@@ -116,14 +117,15 @@ class Ports:
         first, last = self._ports
         for port in range(first, max(first, last) + 1):
             made = list[socket.socket]()
-            for address in self._addresses:
-                sock = _listening(address, port)
-                if sock is not None:
-                    made.append(sock)
-            if len(made) == len(self._addresses) or (made and not port):
+            try:
+                for address in self._addresses:
+                    made += _listening(address, port)
+            except OSError:
+                for sock in made:
+                    sock.close()
+                continue
+            if made:
                 return made
-            for sock in made:
-                sock.close()
         raise ConfigurationError(
             f"No UDP port from {first} to {last} is free on {', '.join(self._addresses)}: see streams.live.ice_ports "
             "and ice_addresses."
@@ -175,16 +177,19 @@ class Ports:
             return
 
 
-def _listening(address: str, port: int) -> socket.socket | None:
+def _listening(address: str, port: int) -> list[socket.socket]:
+    """One socket, or none where the address is not this machine's just now. Raises OSError for a port that is taken."""
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         sock.bind((address, port))
-    except OSError:
+    except OSError as error:
         sock.close()
-        return None
-    return sock
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        return []
+    return [sock]
 
 
 def host_addresses() -> list[str]:

@@ -44,13 +44,15 @@ class Live:
                 async with asyncio.TaskGroup() as sessions:
                     self.whep.run_in(sessions)
                     self.started.set()
-                    while True:
-                        await asyncio.sleep(_TEND_S)
-                        self.whep.tend(monotonic())
-                        self.stats.transcodes = self._chooser.transcodes.running
+                    try:
+                        while True:
+                            await asyncio.sleep(_TEND_S)
+                            self.whep.tend(monotonic())
+                            self.stats.transcodes = self._chooser.transcodes.running
+                    finally:
+                        self.whep.run_in(None)
             finally:
                 self.started.clear()
-                self.whep.run_in(None)
                 self.mse.end_all()
                 await asyncio.to_thread(self._chooser.transcodes.join)
 
@@ -65,6 +67,11 @@ class Live:
     async def snapshot(self, camera: str, stream: StreamName = "sub", width: int = 640) -> Snapshot:
         """See Snapshots.newest."""
         return await self._snapshots.newest(camera, stream, width)
+
+    def forget(self, camera: str) -> None:
+        """The camera is read elsewhere now, or not at all: its viewers are told to ask again."""
+        self.whep.forget(camera)
+        self.mse.forget(camera)
 
     @property
     def feeds(self) -> int:

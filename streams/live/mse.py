@@ -31,7 +31,7 @@ _MOST_MESSAGE = 512 * 1024
 _STUCK_S = 15.0
 POLICY_VIOLATION, TRY_AGAIN_LATER, GOING_AWAY = 1008, 1013, 1001
 """WebSocket close codes (RFC 6455, 7.4 and its registry)."""
-_ENDS = {"stopped": GOING_AWAY, "changed": TRY_AGAIN_LATER}
+_ENDS = {"stopped": GOING_AWAY, "changed": TRY_AGAIN_LATER, "moved": TRY_AGAIN_LATER}
 _GONE = (OSError, RuntimeError, WebSocketDisconnect)
 """What Starlette raises when the browser is gone, early or late."""
 _CLOSE_CODES = {"too_many_viewers": TRY_AGAIN_LATER, "no_picture": TRY_AGAIN_LATER}
@@ -54,11 +54,11 @@ class Socket(Protocol):
 
 
 class MseSession:
-    """One viewer: an async iterator of messages (str or bytes) that ends with `end`. Made by `Mse.open`."""
+    """One viewer: an async iterator of messages (str or bytes) that ends with `end`. Made by `Mse.serve`."""
 
-    def __init__(self, feed: Feed, settings: LiveSettings, stats: LiveStats) -> None:
-        self.feed, self._codec = feed, feed.codec
-        self.why = "closed"
+    def __init__(self, camera: str, feed: Feed, settings: LiveSettings, stats: LiveStats) -> None:
+        self.camera, self.feed, self._codec = camera, feed, feed.codec
+        self.why = "stopped"
         self._stats = stats
         self._began_s: float | None = monotonic()
         self._waiting: deque[Frame] = deque(feed.frames)
@@ -183,7 +183,7 @@ class Mse:
             with self._places.taken(camera):
                 feed = await self._chooser.hold(camera, stream, Ability(h265=h265, reordered=True))
                 try:
-                    await self._shown(socket, feed)
+                    await self._shown(socket, camera, feed)
                 finally:
                     self._chooser.release(feed)
         except WanggeError as error:
@@ -197,11 +197,17 @@ class Mse:
         for session in list(self._sessions):
             session.end("stopped")
 
+    def forget(self, camera: str) -> None:
+        """See Whep.forget."""
+        for session in list(self._sessions):
+            if session.camera == camera:
+                session.end("moved")
+
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def _shown(self, socket: Socket, feed: Feed) -> None:
-        session = MseSession(feed, self._settings, self._stats)
+    async def _shown(self, socket: Socket, camera: str, feed: Feed) -> None:
+        session = MseSession(camera, feed, self._settings, self._stats)
         self._sessions.add(session)
         self._stats.mse += 1
         self._stats.opened += 1

@@ -31,7 +31,7 @@ _REPEATED_BYTES_PER_S = 250_000
 _REPEAT_WINDOW = 1000
 """Packets back; SRTP encrypts none that is further behind than its window of 1,024."""
 _KEY_EVERY_S = 1.0
-"""Requests for a key frame are answered at most this often."""
+"""Requests for a key frame are answered at most this often, and seldomer when that takes long."""
 _REPORT_EVERY_S = 2.0
 
 
@@ -76,7 +76,8 @@ class Sender:
         self._remembered: deque[tuple[int, int, list[bytes]]] = deque(maxlen=_MOST_REMEMBERED)
         self._repeat_room, self._repeat_at_s = float(_REPEATED_BYTES_PER_S), monotonic()
         self._timer: asyncio.TimerHandle | None = None
-        self._key_at_s = self._report_at_s = 0.0
+        self._needs_key = True
+        self._next_key_s = self._report_at_s = 0.0
         self._packets = self._octets = 0
         self._newest: tuple[int, int] | None = None
         self._dtls: Dtls | None = None
@@ -85,7 +86,6 @@ class Sender:
     def start(self, dtls: Dtls) -> None:
         """The path is there: begins with the pictures since the last key frame."""
         self._dtls = dtls
-        self._key_at_s = monotonic()
         self._feed.watchers.add(self)
         self._begin_at_key()
 
@@ -108,6 +108,9 @@ class Sender:
         for frame in frames:
             if frame.packet.is_key and self._waiting:
                 self._skip_to_key()
+            self._needs_key &= not frame.packet.is_key
+            if self._needs_key:
+                continue
             self._waiting.append(frame)
         if self._timer is None:
             self._pump()
@@ -133,9 +136,7 @@ class Sender:
             self._repeat(wishes.lost)
         if wishes.wants_key:
             self._stats.key_requests += 1
-            now_s = monotonic()
-            if now_s - self._key_at_s >= _KEY_EVERY_S and not self._waiting:
-                self._key_at_s = now_s
+            if monotonic() >= self._next_key_s and not self._waiting:
                 self._begin_at_key()
 
     def report(self, now_s: float) -> None:
@@ -150,6 +151,9 @@ class Sender:
         """All frames since the last key frame once more; those that were sent already get later timestamps."""
         self._waiting = deque(self._feed.frames)
         self._part = 0
+        octets = sum(len(frame.packet.data) for frame in self._waiting)
+        self._next_key_s = monotonic() + max(_KEY_EVERY_S, 4 * octets / self._rate)
+        self._needs_key &= not self._waiting
         if self._waiting and self._timer is None:
             self._pump()
 

@@ -44,7 +44,7 @@ class Snapshots:
     def __init__(self, settings: LiveSettings, chooser: Chooser, stats: LiveStats) -> None:
         self._settings, self._chooser, self._stats = settings, chooser, stats
         self._kept: OrderedDict[tuple[str, StreamName, int], tuple[Snapshot, float]] = OrderedDict()
-        self._making: dict[tuple[str, StreamName, int], asyncio.Lock] = {}
+        self._making: dict[tuple[str, StreamName, int], tuple[asyncio.Lock, int]] = {}
         self._thread: ThreadPoolExecutor | None = None
 
     @contextmanager
@@ -67,13 +67,17 @@ class Snapshots:
         key = (camera, stream, next((w for w in _WIDTHS if w >= width), _WIDTHS[-1]))
         if key not in self._making and len(self._making) >= self._settings.most_snapshots_waiting:
             raise TooManyViewers("Too many snapshots are being made; ask again in a second.")
-        lock = self._making.setdefault(key, asyncio.Lock())
+        lock, waiting = self._making.get(key) or (asyncio.Lock(), 0)
+        self._making[key] = (lock, waiting + 1)
         try:
             async with lock:
                 return await self._fresh(key)
         finally:
-            if not lock.locked():
-                self._making.pop(key, None)
+            _, waiting = self._making[key]
+            if waiting > 1:
+                self._making[key] = (lock, waiting - 1)
+            else:
+                del self._making[key]
 
     async def _fresh(self, key: tuple[str, StreamName, int]) -> Snapshot:
         kept = self._kept.get(key)

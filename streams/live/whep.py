@@ -26,6 +26,7 @@ from streams.live.ice import Peer, Ports
 from streams.live.places import Places
 from streams.live.sender import Sender
 from streams.live.settings import LiveSettings
+from streams.live.source import NoPicture
 from streams.live.stats import LiveStats
 
 log = structlog.get_logger()
@@ -114,7 +115,7 @@ class Whep:
                 )
                 answer = sdp.write_answer(offer, chosen, ours)
                 if self._tasks is None:
-                    raise NotFound("Live view is not running here.")
+                    raise NoPicture("Live view is not running here just now.")
             except WanggeError:
                 self._chooser.release(feed)
                 raise
@@ -140,6 +141,12 @@ class Whep:
     def camera_of(self, session: str) -> str:
         """Whose session it is, for the right to end it. Raises NotFound."""
         return self._found(session).camera
+
+    def forget(self, camera: str) -> None:
+        """The camera is read elsewhere now, or not at all: its viewers are to ask again."""
+        for session in self._sessions.values():
+            if session.camera == camera:
+                session.end("moved")
 
     def tend(self, now_s: float) -> None:
         """Once a second: sender reports, and viewers that left without a word."""

@@ -16,7 +16,7 @@ from core.errors import InvalidInput, NotFound
 from streams.hub import Hub
 from streams.live import Live, NoPicture, NotPlayable, TooManyViewers
 from streams.live.h264 import PPS, SPS, nal_units
-from tests.streams.live.conftest import live_view, until
+from tests.streams.live.conftest import live_view, settings, until
 from tests.streams.live.test_rtp import put_together
 
 
@@ -246,6 +246,27 @@ async def test_camera_that_changes_to_what_cannot_be_shown(
                 assert live._chooser.transcodes.running == 1
 
 
+async def test_camera_that_moves_to_another_worker(plain: Film) -> None:
+    hub = Hub()
+    with Player(hub, plain):
+        async with live_view({("c", "main"): hub}) as live, viewer(lambda o: answered(live, o)) as seen:
+            await until(lambda: seen.seen.pictures)
+            live.forget("d")
+            assert not seen.ended.is_set()
+            live.forget("c")
+            await asyncio.wait_for(seen.ended.wait(), 5)
+            await until(lambda: not hub.readers)
+            assert live.stats.closed == {"moved": 1}
+
+
+async def test_begins_with_a_key_frame_also_without_a_kept_gop(plain: Film) -> None:
+    hub = Hub(most_gop_packets=3)  # a new reader waits for the camera's next key frame
+    with Player(hub, plain):
+        async with live_view({("c", "main"): hub}) as live, viewer(lambda o: answered(live, o), keeps=True) as seen:
+            await until(lambda: seen.seen.pictures > 3)
+    assert pictures(seen)[0][1][0][0] & 31 == SPS
+
+
 async def test_garbage_on_the_path_disturbs_nobody(plain: Film) -> None:
     hub = Hub()
     with Player(hub, plain):
@@ -293,3 +314,20 @@ a=ice-ufrag:abcd
 a=ice-pwd:abcdefghijklmnopqrstuv
 a=fingerprint:sha-256 00
 """
+
+
+async def test_live_view_that_was_restarted_serves_again(plain: Film) -> None:
+    hub = Hub()
+    live = Live(settings(), lambda camera, stream: hub)
+    with Player(hub, plain):
+        for _ in range(2):
+            async with asyncio.TaskGroup() as tasks:
+                running = tasks.create_task(live.run())
+                await live.started.wait()
+                async with viewer(lambda o: answered(live, o)) as seen:
+                    await until(lambda: seen.seen.pictures > 2)
+                    running.cancel()
+                    await asyncio.wait_for(seen.ended.wait(), 5)
+            assert (live.feeds, hub.readers) == (0, ())
+            with pytest.raises(NoPicture, match="not running"):
+                await live.offer("c", "main", OFFER)
