@@ -3,6 +3,10 @@
 An entry is whole fragments of one file from a key picture to the next one that ends it, `playlist_entry_s` or a GOP
 long. Entries of a file are cut from its beginning, whatever span is asked for, and of a file that still grows the last
 GOP is held back: so an entry never changes, and a playlist that reaches now only gets longer (EVENT).
+
+Players: hls.js (1.7 in Chromium) plays and seeks across discontinuities and changes of size; it gives up where audio
+comes or goes in the middle, since a browser's source buffers are fixed. ffmpeg drops the first fragment after a
+discontinuity whose times start again at 0.
 """
 
 import math

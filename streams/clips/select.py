@@ -3,7 +3,8 @@
 Runs are taken in the order in which they began. Two recorders may have recorded the same time (a lease was taken over
 while the old one went on): the run that began first counts until it ends, the other one from its first key picture
 after that. Runs of one recorder (the same epoch) never overlap in truth, only by an error of the clock map: they are
-all taken whole. So the same rows always give the same pieces, and more rows only ever append.
+all taken whole, and so are others that overlap by no more than such an error. So the same rows always give the same
+pieces, and more rows only ever append.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,9 @@ GapReason = Literal["nothing", "elsewhere", "codec"]
 """nothing: no footage; elsewhere: in a folder that this process does not serve; codec: not in the clip's codec."""
 SMALLEST_GAP_US = 500_000
 """What is missing for a shorter time is no gap worth a word: a picture of a slow camera, the error of a clock."""
+
+CLOCK_ERROR_US = 1_000_000
+"""A run whose clock errs by more is ended. Showing so much twice is better than losing a group of pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def select(
     for run in _runs(segments):
         clock = clock_of(run[0], clocks)
         start_us, starts_on_key = from_us, False
-        if epoch is not None and run[0].epoch != epoch and covered_us > clock.utc(run[0].start_pts):
+        if epoch is not None and run[0].epoch != epoch and covered_us - clock.utc(run[0].start_pts) > CLOCK_ERROR_US:
             start_us, starts_on_key = covered_us, True
         end_us = covered_us
         for stretch in _stretches(run, left_out):

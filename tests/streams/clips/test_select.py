@@ -55,6 +55,12 @@ def test_rows_in_any_order_give_the_same() -> None:
     assert expected.pieces[1].from_us == 180 * S
 
 
+def test_an_overlap_within_the_error_of_a_clock_is_taken_whole() -> None:
+    rows = [*minutes("A", 3), *minutes("B", 3, began_s=179.2, epoch=2)]
+    found = select(rows, clocks(*rows), 0, 600 * S)
+    assert [(piece.segments[0].run, piece.starts_on_key) for piece in found.pieces] == [("A", False), ("B", False)]
+
+
 def test_a_recording_inside_another_is_not_taken() -> None:
     rows = [*minutes("A", 10), *minutes("B", 2, began_s=100, epoch=2)]
     found = select(rows, clocks(*rows), 0, 600 * S)
