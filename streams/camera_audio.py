@@ -15,6 +15,8 @@ _BITS_PER_S = 32_000
 _FRAME = 1024
 """Samples of an AAC frame."""
 _OBJECT_LC = 2
+_TOLERANCE_S = 0.2
+"""Time stamps that stray less are jitter: sound goes on without a seam."""
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 
 
@@ -35,6 +37,8 @@ class Sound:
         encoder.time_base, encoder.bit_rate = Fraction(1, rate), _BITS_PER_S
         self._resampler = AudioResampler(format="fltp", layout="mono", rate=rate)
         self._fifo = AudioFifo()
+        self._next = 0
+        """Time stamp of the next sample that leaves, in samples."""
 
     def frames(self, packet: "av.Packet[AudioStream]") -> Iterator[tuple[int | None, int, bytes]]:
         """The AAC frames that are whole with this packet: pts, duration (ticks of 1/90 000 s), raw AAC."""
@@ -43,10 +47,17 @@ class Sound:
             if packet.size:
                 yield _ticks(packet.pts, packet.time_base), _FRAME * TICKS_PER_S // rate, bytes(packet)
             return
+        if packet.pts is not None and packet.time_base is not None:
+            heard = int(packet.pts * packet.time_base * rate) - self._fifo.samples
+            if abs(heard - self._next) > rate * _TOLERANCE_S:
+                self._next = heard  # sound was lost, or the camera's clock leapt
         for frame in packet.decode():
             for part in self._resampler.resample(frame):
+                part.pts = None
                 self._fifo.write(part)
         for whole in self._fifo.read_many(_FRAME):
+            whole.pts, whole.time_base = self._next, Fraction(1, rate)
+            self._next += _FRAME
             for made in self._encoder.encode(whole):
                 yield _ticks(made.pts, Fraction(1, rate)), _FRAME * TICKS_PER_S // rate, bytes(made)
 

@@ -110,8 +110,8 @@ class Session:
         self._timeline.progressed_s = now_s
         for found in self._container.demux(wanted):
             if found.stream_index != self._video.index:
-                if self._formats:
-                    yield from self._audio(found, time.time_ns() // 1000, time.monotonic())
+                if self._formats and self._sound:
+                    yield from self._audio(found)
                 continue
             if not found.size:
                 break
@@ -166,10 +166,18 @@ class Session:
         self._shown_sets = self._sets
         self._formats = TrackFormats(video, self._sound.format if self._sound else None)
 
-    def _audio(self, found: "av.Packet[Any]", arrived_us: int, arrived_s: float) -> Iterator[Packet]:
+    def _audio(self, found: "av.Packet[Any]") -> list[Packet]:
+        """The sound in a packet. Sound that cannot be decoded is left out: the pictures matter more."""
         assert self._sound is not None
         assert self._formats is not None
-        for pts, duration, data in self._sound.frames(found):
+        try:
+            frames = list(self._sound.frames(found))
+        except (av.error.FFmpegError, ValueError):
+            self._stats.unreadable += 1
+            return []
+        made: list[Packet] = []
+        arrived_us, arrived_s = time.time_ns() // 1000, time.monotonic()
+        for pts, duration, data in frames:
             placed = None if pts is None else pts + self._timeline.offset
             if placed is None or placed <= self._last_audio:
                 self._stats.skipped += 1
@@ -177,7 +185,11 @@ class Session:
             self._last_audio = placed
             self._stats.packets += 1
             self._stats.bytes += len(data)
-            yield Packet(AUDIO, placed, placed, duration, True, data, arrived_us, arrived_s, self.number, self._formats)
+            packet = Packet(
+                AUDIO, placed, placed, duration, True, data, arrived_us, arrived_s, self.number, self._formats
+            )
+            made.append(packet)
+        return made
 
 
 def _sender_us(found: "av.Packet[Any]") -> int | None:
