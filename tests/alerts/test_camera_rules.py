@@ -192,6 +192,17 @@ async def test_a_fault_of_the_picture_is_one_event_that_ends(
         assert event.step == "self_ended"
 
 
+async def test_the_picture_of_an_earlier_sample_is_evidence(store: Store) -> None:
+    async with room(store, make_city(1)) as r:
+        await r.camera(sample(r, 0, picture="c0/pictures/old.jpg", **BLURRED))
+        at = await samples(r, 10, 10)
+        await r.camera(sample(r, at, picture="c0/pictures/1.jpg", **BLURRED))
+        await samples(r, at + 10, 5, **BLURRED)
+        (event,) = await r.events()
+        (picture,) = [link for link in event.evidence if link["kind"] == "picture"]
+        assert (picture["path"], picture["at_ms"]) == ("c0/pictures/1.jpg", START_MS + round(at * 1000))
+
+
 async def test_single_bad_samples_open_nothing(store: Store) -> None:
     async with room(store, make_city(1)) as r:
         at = 0.0

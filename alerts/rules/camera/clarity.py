@@ -14,12 +14,15 @@ from core.camera import QualityFigures
 class ClaritySettings(Counts):
     """CAM-03."""
 
-    sharpness_ratio: float = Field(default=0.4, ge=0, description="Sharpness below which it is blurred, ÷ reference.")
-    noise: float = Field(default=8.0, gt=0, description="Standard deviation of luma noise above which it is noisy …")
+    sharpness_ratio: float = Field(default=0.25, ge=0, description="Sharpness below which it is blurred, ÷ reference.")
+    noise: float = Field(default=4.0, gt=0, description="Standard deviation of luma noise above which it is noisy …")
     noise_ratio: float = Field(default=2.5, gt=0, description="… and so many times the reference's.")
     bright_share: float = Field(default=0.35, gt=0, le=1, description="Share of white pixels that is over-exposed …")
     bright_change: float = Field(default=0.2, ge=0, le=1, description="… and so much more than the reference's.")
     cast: float = Field(default=0.12, gt=0, le=2, description="Change of the mean colour that is a cast, ÷ 128.")
+    cast_unknown: float = Field(
+        default=0.3, gt=0, le=2, description="Mean colour that is a cast while no reference is known, ÷ 128."
+    )
 
 
 def unclear(figures: QualityFigures, light: int | None, settings: ClaritySettings) -> str:
@@ -28,7 +31,8 @@ def unclear(figures: QualityFigures, light: int | None, settings: ClaritySetting
         return "noise"
     if figures.bright_share > settings.bright_share and _at_least(figures.bright_change, settings.bright_change):
         return "over_exposed"
-    if (figures.cast if figures.cast_change is None else figures.cast_change) > settings.cast:
+    known = figures.cast_change is not None
+    if (figures.cast_change or 0) > settings.cast or (not known and figures.cast > settings.cast_unknown):
         return "cast"
     if figures.sharpness_ratio is not None and figures.sharpness_ratio < settings.sharpness_ratio:
         return "blurred"

@@ -20,15 +20,28 @@ class CoveredSettings(Counts):
     edges_ratio: float = Field(
         default=0.35, ge=0, description="… with less than this of its edges in the whole picture."
     )
+    contrast_ratio: float = Field(
+        default=0.35, ge=0, le=1, description="Contrast, ÷ reference, below which a lit picture is behind a veil …"
+    )
+    veiled_edges: float = Field(default=0.1, ge=0, le=1, description="… with less than this of its edges.")
     black_p95: float = Field(
         default=40.0, ge=0, le=255, description="95th percentile of luma: a darker picture by day is black."
     )
 
 
 def covered(figures: QualityFigures, light: int | None, settings: CoveredSettings) -> str:
-    """What speaks for a covered lens: `flat`, `black`, or nothing."""
+    """What speaks for a covered lens: `flat`, `veiled`, `black`, or nothing."""
     if light == Light.DAY and figures.luma_p95 < settings.black_p95:
         return "black"
+    if _is_veiled(figures, settings):
+        return "veiled"
     if figures.edges_lost is None or figures.edges_lost < settings.edges_lost:
         return ""
     return "flat" if figures.edges_ratio is None or figures.edges_ratio < settings.edges_ratio else ""
+
+
+def _is_veiled(figures: QualityFigures, settings: CoveredSettings) -> bool:
+    """Behind a bag or thin cloth: the edges are where they were, but all contrast has gone while there is light."""
+    if figures.contrast_ratio is None or figures.edges_ratio is None or figures.luma_p95 < 1.2 * settings.black_p95:
+        return False
+    return figures.contrast_ratio < settings.contrast_ratio and figures.edges_ratio < settings.veiled_edges

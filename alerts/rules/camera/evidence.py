@@ -11,7 +11,13 @@ def fact_links(fact: StoredCameraFact) -> tuple[dict[str, object], ...]:
     link = {"kind": "camera_fact", "device": fact.device, "at_ms": fact.at_ms, "digest": str(fact.digest), **where}
     if fact.picture is None:
         return (link,)
-    return link, {"kind": "picture", "device": fact.device, "at_ms": fact.at_ms, "path": fact.picture, **where}
+    return link, picture_link(fact.device, fact.picture, fact.root, fact.at_ms)
+
+
+def picture_link(device: int | None, path: str, root: str | None, at_ms: int) -> dict[str, object]:
+    """A kept picture as evidence."""
+    where: dict[str, object] = {"root": root} if root is not None else {}
+    return {"kind": "picture", "device": device, "at_ms": at_ms, "path": path, **where}
 
 
 def of_camera(

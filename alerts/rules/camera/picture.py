@@ -7,6 +7,7 @@ same facts (they never disagree) and speaks only when its own condition comes or
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +17,7 @@ from alerts.rules.camera.clarity import ClaritySettings, unclear
 from alerts.rules.camera.counting import Counts, appended, ends, opens
 from alerts.rules.camera.covered import CoveredSettings, covered
 from alerts.rules.camera.dark import DarkSettings, dark
-from alerts.rules.camera.evidence import is_older, of_camera
+from alerts.rules.camera.evidence import is_older, of_camera, picture_link
 from alerts.rules.camera.frozen import FrozenSettings, frozen
 from alerts.rules.camera.moved import MovedSettings, moved
 from alerts.rules.camera.thresholds import PerCamera, section_or_base
@@ -79,6 +80,8 @@ class PictureState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     key: str = ""
     since: tuple[int, ...] = ()
     """First bad sample of each condition among those that count; 0 for none."""
+    shown: tuple[str, str | None, int] = ("", None, 0)
+    """Newest picture that was kept of a bad sample: path, media root, time. Not every sample leaves one."""
 
 
 class PictureRule(Rule[PictureState, StoredCameraFact]):
@@ -96,11 +99,12 @@ class PictureRule(Rule[PictureState, StoredCameraFact]):
         cause = cause_of(figures, fact.light, settings)
         marks = appended(state.marks, cause.mark)
         since = _since(state.since, marks, fact.at_ms, settings)
+        shown = _shown(state.shown, cause, fact)
         in_force = _in_force(marks, state.in_force, settings)
         if in_force == state.in_force:
-            return PictureState(fact.at_ms, marks, in_force, state.key, since), NOTHING
+            return PictureState(fact.at_ms, marks, in_force, state.key, since, shown), NOTHING
         if in_force == WELL:
-            marks, since = (), self.start.since
+            marks, since, shown = (), self.start.since, self.start.shown
         findings: Findings = NOTHING
         if state.key:
             over: dict[str, object] = {} if in_force == WELL else {"became": CONDITIONS[in_force - 1].code}
@@ -109,8 +113,11 @@ class PictureRule(Rule[PictureState, StoredCameraFact]):
         if in_force == self._mine:
             began_ms = since[in_force - 1] or fact.at_ms
             key = key_of(self.code, at.id, began_ms, fact.digest)
-            findings = (*findings, of_camera(self.code, key, at.id, fact, _causes(cause, fact, figures), began_ms))
-        return PictureState(fact.at_ms, marks, in_force, key, since), findings
+            opening = of_camera(self.code, key, at.id, fact, _causes(cause, fact, figures), began_ms)
+            if fact.picture is None and shown[2] >= began_ms:
+                opening = replace(opening, evidence=(*opening.evidence, picture_link(fact.device, *shown)))
+            findings = (*findings, opening)
+        return PictureState(fact.at_ms, marks, in_force, key, since, shown), findings
 
 
 class Covered(PictureRule):
@@ -146,6 +153,12 @@ class Moved(PictureRule):
 def figures_of(fact: StoredCameraFact) -> QualityFigures:
     """Figures of a QUALITY fact. Raises ValueError (msgspec) when they are not those of core.camera."""
     return msgspec.convert(fact.figures, QualityFigures)
+
+
+def _shown(shown: tuple[str, str | None, int], cause: Cause, fact: StoredCameraFact) -> tuple[str, str | None, int]:
+    if cause.mark == WELL or fact.picture is None:
+        return shown
+    return fact.picture, fact.root, fact.at_ms
 
 
 def _in_force(marks: tuple[int, ...], now: int, settings: PictureSettings) -> int:
