@@ -18,11 +18,14 @@ Picture = NDArray[np.uint8]
 _X265 = "bframes={b}:keyint=100000:scenecut=0:repeat-headers=1:log-level=none:pools=1:frame-threads=1:open-gop=0"
 _X264 = "bframes={b}:keyint=100000:scenecut=0:open-gop=0"
 
+_PLAIN_X264 = ":qp=26:weightp=0:no-psy=1:no-deblock=1:ipratio=1"
+_PLAIN_X265 = ":qp=28:no-weightp=1:psy-rd=0:no-deblock=1:no-sao=1:ipratio=1"
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a stream is encoded. kbps: kilobits a second. steady_qp: the quantiser is fixed, so that the same picture
-    decodes to the same bytes in every GOP (a frozen camera)."""
+    """How a stream is encoded. kbps: kilobits a second. plainest: nothing that
+    could change a picture which is as the one before (filters, weights, finer steps of the quantiser)."""
 
     width: int
     height: int
@@ -31,7 +34,7 @@ class Form:
     gop_s: float = 2.0
     codec: nal.Codec = "h264"
     bframes: bool = False
-    steady_qp: bool = False
+    plainest: bool = False
 
 
 class LoopEncoder:
@@ -52,6 +55,10 @@ class LoopEncoder:
         if picture.shape[:2] != (form.height, form.width):
             picture = cv2.resize(picture, (form.width, form.height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="bgr24").reformat(format="yuv420p")
+        self.add_frame(frame, pts)
+
+    def add_frame(self, frame: av.VideoFrame, pts: int) -> None:
+        """One picture that is as it has to be; it belongs to the encoder from now on."""
         frame.pts = pts
         frame.time_base = Fraction(1, VIDEO_HZ)
         frame.pict_type = PictureType.NONE
@@ -71,8 +78,11 @@ class LoopEncoder:
         """The loop; nothing can be added afterwards."""
         form = self.form
         self._packets += self._context.encode(None)
-        units = [_unit(form.codec, packet) for packet in self._packets]
-        return Encoded(form.codec, self.duration, units, VIDEO_HZ, form.width, form.height)
+        return Encoded(form.codec, self.duration, self.units(), VIDEO_HZ, form.width, form.height)
+
+    def units(self) -> list[EncodedUnit]:
+        """What came out so far."""
+        return [_unit(self.form.codec, packet) for packet in self._packets]
 
 
 def _context(form: Form) -> av.VideoCodecContext:
@@ -87,9 +97,8 @@ def _context(form: Form) -> av.VideoCodecContext:
     if not form.bframes:
         options["tune"] = "zerolatency"
     parameters = (_X265 if form.codec == "h265" else _X264).format(b=b_frames)
-    if form.steady_qp:
-        parameters += ":ipratio=1" if form.codec == "h264" else ""
-        options["qp"] = "28"
+    if form.plainest:
+        parameters += ":aq-mode=0:subme=0:me=dia" + (_PLAIN_X265 if form.codec == "h265" else _PLAIN_X264)
     else:
         context.bit_rate = form.kbps * 1000
         parameters += f":vbv-maxrate={form.kbps}:vbv-bufsize={form.kbps}"

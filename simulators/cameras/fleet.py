@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from simulators.cameras import audio, cache, scenery
 from simulators.cameras.camera import Camera, camera
+from simulators.cameras.feed import PLAIN
 from simulators.cameras.footage import plan_of
 from simulators.cameras.loop import Loop, prepared
 from simulators.cameras.options import Options
@@ -32,8 +33,18 @@ class Fleet:
             main, sub = await asyncio.to_thread(source.spoiled, fault)
             self._ready[known] = prepared(main), prepared(sub)
         for name, loop in zip(("main", "sub"), self._ready[known], strict=True):
-            if name in self.cameras[identity].streams:
-                self.cameras[identity].streams[name][0].loops[fault.name] = loop
+            if name not in self.cameras[identity].streams:
+                continue
+            feed = self.cameras[identity].streams[name][0]
+            if not _fits(loop, feed.loops[PLAIN]):
+                raise SimulatorError(f"{fault.name} cannot be shown: its key frames are not where the plain ones are")
+            feed.loops[fault.name] = loop
+
+
+def _fits(loop: Loop, plain: Loop) -> bool:
+    """Whether a feed may change from one to the other at any key frame."""
+    ours, theirs = ([(n, unit.pts) for n, unit in enumerate(one.units) if unit.is_key] for one in (loop, plain))
+    return len(loop.units) == len(plain.units) and ours == theirs
 
 
 async def build(options: Options, say: Say) -> Fleet:

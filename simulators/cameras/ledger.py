@@ -1,8 +1,5 @@
 """Ground truth of cameras as NDJSON: faults, and what every connection got (code SENT)."""
 
-from pathlib import Path
-
-from simulators import truth
 from simulators.cameras.injector import Injector
 from simulators.cameras.server import Sent, Server
 from simulators.truth import Injected
@@ -29,8 +26,3 @@ def sent_row(one: Sent) -> Injected:
     if one.first_timestamp is not None and one.last_timestamp is not None:
         figures |= {"first_timestamp": one.first_timestamp, "last_timestamp": one.last_timestamp}
     return Injected(SENT, one.track, one.camera, one.began_at_ms, one.ended_at_ms, False, figures=figures)
-
-
-def write(path: Path, injector: Injector, server: Server, now_ms: int) -> int:
-    """Writes the file anew, whole or not at all; returns the number of lines."""
-    return truth.write(path, rows(injector, server, now_ms))

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
+from simulators import truth
 from simulators.cameras import fault_kinds, fault_plan, ledger
 from simulators.cameras import fleet as fleets
 from simulators.cameras.control import Control
@@ -78,7 +80,7 @@ async def run_cameras(
     except OSError as error:
         raise SimulatorError(f"a port cannot be opened: {error}") from error
     if options.truth is not None:
-        ledger.write(options.truth, injector, server, round(time.time() * 1000))
+        await _write(options.truth, injector)
     sent = server.sent
     frames, dropped = sum(one.frames for one in sent), sum(one.dropped for one in sent)
     return Outcome(len(fleet.cameras), len(sent), frames, dropped, len(injector.history))
@@ -108,5 +110,13 @@ async def _until(options: Options, stop: asyncio.Event, injector: Injector) -> N
 async def _keep_writing(options: Options, injector: Injector) -> None:
     assert options.truth is not None
     while True:
-        ledger.write(options.truth, injector, injector.server, round(time.time() * 1000))
+        await _write(options.truth, injector)
         await asyncio.sleep(TRUTH_S)
+
+
+async def _write(path: Path, injector: Injector) -> None:
+    rows = ledger.rows(injector, injector.server, round(time.time() * 1000))
+    try:
+        await asyncio.to_thread(truth.write, path, rows)
+    except OSError as error:
+        raise SimulatorError(f"{path} cannot be written: {error.strerror}") from error
