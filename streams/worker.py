@@ -1,0 +1,343 @@
+"""A camera worker: the cameras whose leases it holds, and everything that is done with their pictures on this machine.
+
+Every second it beats: leases renewed, taken and given back (`store.camera_leases`), rooms opened, changed and closed as
+registry and log-ins say. While the store is away nothing of that changes: cameras go on being read and recorded. One
+bad camera is a thread that tries again; it disturbs no other.
+"""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from core.clock import Clock
+from core.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from core.media import StreamName
+from core.supervise import Part, Run
+from devices.camera_secrets import LogIns
+from devices.registry import Registry
+from store import media_roots
+from store.camera_leases import CameraLeases
+from store.camera_leases import Worker as LeaseHolder
+from store.camera_references import keep_references, references_for
+from store.footage import Changes, record
+from store.pool import Store
+from streams.cleaner import Cleaner
+from streams.clips import Clips
+from streams.fact_book import FactBook
+from streams.headroom import disk_of
+from streams.hub import Hub
+from streams.layout import open_root
+from streams.live import Live
+from streams.quality import MOST_PACKETS, Sampler, references_of
+from streams.recorder import Recorder
+from streams.recorder.journal import Journal
+from streams.recorder.ledger import Ledger
+from streams.room import Room, Stream, Wanted, wanted
+from streams.settings import StreamsSettings
+
+log = structlog.get_logger()
+
+BEAT_S = 1.0
+ROOT_BEAT_S = 5.0
+REFERENCES_S = 30.0
+CLOSE_WITHIN_S = 2.0
+RECORDER_WITHIN_S = 4.0
+LOOK_S = 1.0
+PLACE_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and who a worker is. holder: unique to this process life. number: of this machine, from 1; url: of its
+    media port; folder: of the media root; secrets_file: the cameras' log-ins."""
+
+    holder: str
+    number: int
+    host: str
+    url: str
+    folder: Path
+    secrets_file: Path
+
+
+class Worker:
+    """Made by `open`; its `parts` run in a supervision tree; `stop` ends cleanly. All on one event loop."""
+
+    def __init__(
+        self,
+        settings: StreamsSettings,
+        place: Place,
+        root: str,
+        store: Store,
+        registry: Callable[[], Registry],
+        clock: Clock,
+        media_key: str,
+        lock: int,
+    ) -> None:
+        """root: id of the media root. lock: descriptor that holds this worker's place; see `open`."""
+        self.settings, self.place, self.root, self.folder = settings, place, root, place.folder
+        self.media_key = media_key
+        self._store, self._registry, self._clock, self._lock = store, registry, clock, lock
+        self._log_ins = LogIns(place.secrets_file)
+        holder = LeaseHolder(place.holder, f"{place.host}/{place.number}", place.host, place.url, root)
+        self.leases = CameraLeases(store, holder, settings.lease_ttl_s)
+        self.rooms: dict[int, Room] = {}
+        self._unusable: dict[int, str] = {}
+        self._is_recording = False
+        self.facts = FactBook(store)
+        self.recorder = Recorder(place.folder, root, settings.recorder, settings.cleaner)
+        journal = Journal(place.folder / f".journal-{place.number}")
+        self.ledger = Ledger(store, self.recorder, self.leases, place.holder, journal, settings.recorder)
+        self.sampler = Sampler(settings.quality, place.folder, self.facts.add, root)
+        self.live = Live(settings.live, self._hub)
+        self.clips = Clips(store, lambda wanted_root: place.folder if wanted_root == root else None, settings.clips)
+        self.cleaner = Cleaner(store, place.holder, root, place.folder, settings.cleaner, clock)
+
+    @classmethod
+    async def open(
+        cls,
+        settings: StreamsSettings,
+        place: Place,
+        store: Store,
+        registry: Callable[[], Registry],
+        clock: Clock,
+    ) -> "Worker":
+        """Takes its place and makes its media root known. Raises ConfigurationError, Conflict, StoreUnavailable."""
+        place.folder.mkdir(parents=True, exist_ok=True)
+        root = await asyncio.to_thread(open_root, place.folder, clock.now_ms())
+        lock = await _take_place(place.folder / f".worker-{place.number}.lock")
+        async with store.transaction() as connection:
+            await media_roots.register(connection, root, place.host, str(place.folder))
+            key = await media_roots.media_key(connection)
+        return cls(settings, place, root, store, registry, clock, key, lock)
+
+    def parts(self) -> dict[str, Run]:
+        """What runs, by name."""
+        found: dict[str, Run] = {
+            "cameras": self._run_roster,
+            "facts": self.facts.run,
+            "recorder": self._run_recorder,
+            "live": self._run_live,
+            "cleaner": self.cleaner.run,
+            "media root": self._run_root,
+        }
+        if self.settings.quality.on:
+            found["quality"] = self._run_quality
+        return found
+
+    async def stop(self) -> None:
+        """After the parts have ended: ends cameras, closes files durably, says the last rows, gives leases back."""
+        for room in self.rooms.values():
+            for stream in room.streams.values():
+                stream.reader.ask_to_stop()
+        await asyncio.to_thread(self.recorder.stop, RECORDER_WITHIN_S)
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                await self.ledger.finish()
+                await self.facts.flush()
+                await self.leases.release()
+        except (StoreUnavailable, TimeoutError):
+            log.warning("streams.leases_not_released", remedy="they expire by themselves")
+        self.clips.close()
+        os.close(self._lock)
+
+    # For the media port
+
+    def key_of(self, camera: str) -> int:
+        """Registry key of a camera. Raises NotFound."""
+        record = self._registry().device(camera)
+        if record is None or record.kind != "camera":
+            raise NotFound(f"There is no camera {camera}.")
+        return record.key
+
+    def _hub(self, camera: str, stream: StreamName) -> Hub | None:
+        record = self._registry().device(camera)
+        room = None if record is None else self.rooms.get(record.key)
+        found = None if room is None else room.streams.get(stream)
+        return None if found is None else found.hub
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """Camera → stream → state, for the console."""
+        return {
+            room.wanted.id: {name: stream.shown() for name, stream in room.streams.items()}
+            for room in self.rooms.values()
+        }
+
+    # The roster
+
+    async def _run_roster(self, part: Part) -> None:
+        """Beats until cancelled."""
+        is_away = False
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self.beat()
+                is_away = False
+            except StoreUnavailable:
+                if not is_away:
+                    part.degraded("the store is away: cameras stay with this worker and are recorded, rows follow")
+                is_away = True
+            if not is_away:
+                if self._unusable:
+                    part.degraded(f"{len(self._unusable)} cameras have no usable address: {_few(self._unusable)}")
+                else:
+                    part.ready()
+            await self._clock.sleep(max(0.05, BEAT_S - (self._clock.monotonic() - began)))
+
+    async def beat(self) -> None:
+        """One round. Raises StoreUnavailable; rooms that are open have followed the registry even then."""
+        asked = self._asked()
+        for key in self.rooms.keys() & asked.keys():
+            await self._follow(asked[key])
+        await self.leases.beat(asked.keys())
+        for key in self.rooms.keys() - self.leases.epochs.keys():
+            await self._close(key)
+        new = [key for key in self.leases.epochs if key not in self.rooms and key in asked]
+        if new:
+            await self._open([asked[key] for key in new])
+
+    def _asked(self) -> Mapping[int, Wanted]:
+        """Every camera in service that can be read."""
+        registry, found = self._registry(), {}
+        self._unusable = {}
+        for device in registry.devices("camera"):
+            try:
+                found[device.key] = wanted(device, registry, self._log_ins, self.settings.camera.audio)
+            except InvalidInput:
+                self._unusable[device.key] = device.id
+        return found
+
+    async def _open(self, cameras: list[Wanted]) -> None:
+        async with self._store.connection() as connection:
+            rows = await references_for(connection, [camera.key for camera in cameras])
+        known = references_of(rows)
+        for camera in cameras:
+            room = self.rooms[camera.key] = Room(camera, self.settings.camera, self.facts.add)
+            begun, _ = room.follow(camera)
+            for stream in begun:
+                self.recorder.add(camera.key, camera.id, stream.name, stream.hub)
+            if camera.quality is not None:
+                self.sampler.add(camera.quality, self._sampled(room), known.get(camera.key, ()))
+            for stream in begun:
+                stream.reader.start()
+        log.info("streams.cameras_taken", cameras=len(cameras), all=len(self.rooms))
+
+    async def _follow(self, camera: Wanted) -> None:
+        room = self.rooms[camera.key]
+        if camera == room.wanted:
+            return
+        quality, judged = room.wanted.quality, room.judged
+        begun, gone = room.follow(camera)
+        for stream in begun:
+            self.recorder.add(camera.key, camera.id, stream.name, stream.hub)
+            stream.reader.start()
+        for stream in gone:
+            await self._end(camera.key, stream)
+        if gone:
+            self.live.forget(camera.id)
+        if camera.quality is None:
+            self.sampler.remove(camera.key)
+        elif quality != camera.quality or judged is not room.judged:
+            self.sampler.add(camera.quality, self._sampled(room))
+
+    def _sampled(self, room: Room) -> Any:
+        most_bytes = self.settings.quality.most_waiting_bytes
+        return room.judged.hub.reader("quality", MOST_PACKETS, most_bytes, from_gop=False)
+
+    async def _close(self, key: int) -> None:
+        room = self.rooms.pop(key)
+        self.live.forget(room.wanted.id)
+        self.sampler.remove(key)
+        for stream in room.streams.values():
+            stream.reader.ask_to_stop()
+        for stream in room.streams.values():
+            await self._end(key, stream)
+
+    async def _end(self, key: int, stream: Stream) -> None:
+        await asyncio.to_thread(stream.reader.stop)
+        self.recorder.remove(key, stream.name)
+
+    # Other parts
+
+    async def _run_recorder(self, part: Part) -> None:
+        """Files by the recorder's thread, rows by the ledger."""
+        if not self._is_recording:
+            self._is_recording = True
+            self.recorder.start()
+        part.ready()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ledger.run())
+            while True:
+                await self._clock.sleep(LOOK_S)
+                if self.recorder.failing is not None:
+                    part.degraded(f"nothing is recorded: {self.recorder.failing}")
+                elif self.ledger.stats.away:
+                    part.degraded("the store is away: rows of footage wait in the journal")
+                else:
+                    part.ready()
+
+    async def _run_live(self, part: Part) -> None:
+        part.ready()
+        await self.live.run()
+
+    async def _run_root(self, part: Part) -> None:
+        """Says that the media root is there and how full it is."""
+        while True:
+            disk = await asyncio.to_thread(disk_of, self.folder)
+            try:
+                async with self._store.connection() as connection:
+                    await media_roots.beat(connection, self.root, self.place.url, disk.free, disk.total)
+                part.ready()
+            except StoreUnavailable:
+                part.degraded("the store is away")
+            await self._clock.sleep(ROOT_BEAT_S)
+
+    async def _run_quality(self, part: Part) -> None:
+        """The sampler's thread, and its references into the store under the cameras' leases."""
+        self.sampler.start()
+        part.ready()
+        try:
+            while True:
+                await self._clock.sleep(REFERENCES_S)
+                await self._keep_references()
+        finally:
+            await asyncio.to_thread(self.sampler.close)
+
+    async def _keep_references(self) -> None:
+        learned = self.sampler.take_references()
+        ours = [one for one in learned if one.camera in self.leases.epochs]
+        if not ours:
+            return
+        try:
+            async with self._store.transaction() as connection:
+                await record(connection, Changes(), holder=self.place.holder, epochs=self.leases.epochs)
+                await keep_references(connection, [one.row() for one in ours])
+        except StoreUnavailable:
+            self.sampler.give_back(ours)
+
+
+def _few(names: Mapping[int, str]) -> str:
+    listed = sorted(names.values())
+    return ", ".join(listed[:5]) + (" …" if len(listed) > 5 else "")
+
+
+async def _take_place(file: Path) -> int:
+    """Locks the place of this worker; a predecessor that is ending is waited for. Raises Conflict."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + PLACE_WITHIN_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(descriptor)
+                raise Conflict(f"Another camera worker holds {file}; end it first.") from None
+            await asyncio.sleep(0.1)
+        else:
+            return descriptor
