@@ -51,15 +51,18 @@ _COLUMNS: Final = (
 )
 
 _PROTECTED_BYTES: Final = f"""
-SELECT root, sum(bytes)::bigint FROM (
-    SELECT DISTINCT s.run, s.n, s.root, s.bytes FROM footage_protections p
-    JOIN footage_segments s ON s.camera = p.camera AND s.stream = ANY (ARRAY[0, 1]::smallint[])
-        AND s.start_at < p.to_at AND s.start_at > p.from_at - make_interval(secs => {LONGEST_SEGMENT_S})
-        AND s.end_at > p.from_at AND s.state <> 2
-    WHERE {ACTIVE}
-) AS kept GROUP BY root
+SELECT kept.root, sum(kept.bytes)::bigint FROM (
+    SELECT p.camera, unnest(range_agg(tstzrange(p.from_at, p.to_at))) AS span
+    FROM footage_protections p WHERE {ACTIVE} GROUP BY p.camera
+) AS wish CROSS JOIN (VALUES (0::smallint), (1::smallint)) AS of (stream) CROSS JOIN LATERAL (
+    SELECT s.root, sum(s.bytes) AS bytes FROM footage_segments s
+    WHERE s.camera = wish.camera AND s.stream = of.stream AND s.start_at < upper(wish.span)
+        AND s.start_at > lower(wish.span) - make_interval(secs => {LONGEST_SEGMENT_S})
+        AND s.end_at > lower(wish.span) AND s.state <> 2 GROUP BY s.root
+) AS kept GROUP BY kept.root
 """  # noqa: S608 - our own constants
-"""Index: footage_segments_time, once a protection; each segment counts once however many wish for it."""
+"""Index: footage_segments_time, once a span. Overlapping wishes are joined to spans first, so that each segment counts
+once (twice where two spans share it)."""
 
 
 async def protected_bytes(connection: Connection) -> dict[str, int]:

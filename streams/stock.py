@@ -1,14 +1,16 @@
 """How much footage a media root holds and how fast it grows, from its rows; cheap enough for every few minutes.
 
 A day of 64 cameras is 92,160 rows a stream. Days that are over are counted once and remembered until some of them goes;
-so a look reads today, yesterday, and the days that were cleaned.
+so a look reads today, yesterday, and the days that were cleaned. Measured with 5 million rows on a busy machine: 6 s
+for the first look, in 80 statements, 0.3 s for the next; a million protected segments take seconds more, when
+protections change.
 """
 
 from collections.abc import Iterable
 from datetime import date, timedelta
 
 from core.media import STREAMS
-from store.footage_deleting import bytes_between, oldest_us
+from store.footage_deleting import bytes_between, oldest_us, protection_state
 from store.pool import Store
 from store.protections import protected_bytes
 from streams.headroom import Stock
@@ -26,6 +28,8 @@ class StockTaker:
     def __init__(self, store: Store, root: str) -> None:
         self._store, self._root = store, root
         self._past: dict[tuple[int, date], int] = {}
+        self._protection_state: tuple[int, int] | None = None
+        self._counted_us = self._kept = 0
 
     def cleaned(self, days: Iterable[tuple[int, date]]) -> None:
         """(stream, UTC day) of segments that went."""
@@ -43,9 +47,16 @@ class StockTaker:
                 )
             span_us = now_us - first_us
             rates.append(size * 1e6 / span_us if first_us and span_us >= _LEAST_US else 0.0)
+        return Stock(totals[0], totals[1], await self._protected(now_us), rates[0], rates[1])
+
+    async def _protected(self, now_us: int) -> int:
+        """Counted again when a protection begins or ends, and now and then for those that reach into the future."""
         async with self._store.connection() as connection:
-            kept = (await protected_bytes(connection)).get(self._root, 0)
-        return Stock(totals[0], totals[1], kept, rates[0], rates[1])
+            state = await protection_state(connection)
+            if state != self._protection_state or now_us - self._counted_us > _HOUR_US:
+                self._kept = (await protected_bytes(connection)).get(self._root, 0)
+                self._protection_state, self._counted_us = state, now_us
+        return self._kept
 
     async def _total(self, stream: int, now_us: int) -> int:
         async with self._store.connection() as connection:
