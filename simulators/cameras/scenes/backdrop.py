@@ -14,7 +14,7 @@ from simulators.cameras.scenes.camera import Camera, Picture, Points
 from simulators.cameras.scenes.canvas import Canvas, add_glow, darken
 from simulators.cameras.scenes.light import ambient, lamplight, sunlight
 from simulators.cameras.scenes.lighting import Lighting
-from simulators.cameras.scenes.traffic import Mover, pose
+from simulators.cameras.scenes.movers import Mover, pose
 from simulators.cameras.scenes.world import FAR_M, Building, Lamp, Street, Tree
 
 

@@ -8,7 +8,7 @@ from simulators.cameras.scenes.backdrop import Backdrop, Occluder, backdrop
 from simulators.cameras.scenes.camera import Camera, Picture, Points
 from simulators.cameras.scenes.canvas import Box, Canvas, add_glow, blend, brighten, darken
 from simulators.cameras.scenes.lighting import Lighting
-from simulators.cameras.scenes.traffic import LOOP_S, SIZES, Mover, Pose, pose
+from simulators.cameras.scenes.movers import LOOP_S, SIZES, Mover, Pose, pose
 from simulators.cameras.scenes.world import Street
 
 _HEAD_LIGHT = (255.0, 250.0, 238.0)

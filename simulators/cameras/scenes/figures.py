@@ -7,8 +7,8 @@ import numpy as np
 from simulators.cameras.scenes.camera import Points
 from simulators.cameras.scenes.canvas import Canvas, fixed
 from simulators.cameras.scenes.lighting import Lighting
+from simulators.cameras.scenes.movers import SIZES, Pose
 from simulators.cameras.scenes.solids import Solid, parts
-from simulators.cameras.scenes.traffic import SIZES, Pose
 
 _SMALL_PX = 22
 """Details are left out of vehicles narrower than this."""

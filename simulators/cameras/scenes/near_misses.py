@@ -12,7 +12,7 @@ import numpy as np
 
 from simulators.cameras.scenes.camera import Picture
 from simulators.cameras.scenes.canvas import add_glow
-from simulators.cameras.scenes.traffic import LOOP_S
+from simulators.cameras.scenes.movers import LOOP_S
 
 _SWEEP_S = 5.0
 _DARKEST = {False: 0.5, True: 0.75}

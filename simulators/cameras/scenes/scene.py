@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from simulators.cameras.scenes import near_misses
 from simulators.cameras.scenes.camera import Picture, ViewShift, camera_of
 from simulators.cameras.scenes.drawn import DrawnEngine, pixel_box
+from simulators.cameras.scenes.movers import LOOP_S, pose
 from simulators.cameras.scenes.rendered.client import EngineMissing, RenderedEngine
 from simulators.cameras.scenes.sensor import Sensor, exposure
-from simulators.cameras.scenes.traffic import LOOP_S, pose, traffic
+from simulators.cameras.scenes.traffic import traffic
 from simulators.cameras.scenes.world import NEAR_MISSES, street
 
 Light = Literal["day", "night"]

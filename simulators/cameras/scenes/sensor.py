@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from simulators.cameras.scenes.camera import Picture
-from simulators.cameras.scenes.traffic import LOOP_S
+from simulators.cameras.scenes.movers import LOOP_S
 
 _BANK = 5
 

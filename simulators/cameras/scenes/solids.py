@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.cameras.scenes.camera import Points
-from simulators.cameras.scenes.traffic import SIZES, Kind
+from simulators.cameras.scenes.movers import SIZES, Kind
 from simulators.cameras.scenes.world import Colour
 
 PAINT: Colour = (-1.0, 0.0, 0.0)

@@ -144,6 +144,11 @@ class Street:
     near_miss: str | None = None
     patches: tuple[tuple[float, float, float, float, float], ...] = field(default=())
 
+    @property
+    def parks_on_pavement(self) -> bool:
+        """Whether vehicles stand on the pavement rather than at the kerb."""
+        return self.pavement > 4.2 and not self.bike_lane
+
 
 def street(seed: int, night: bool, near_miss: str | None = None) -> Street:
     """The street of a seed. The same seed by day and by night is the same place seen by the same camera."""

@@ -8,10 +8,10 @@ import numpy as np
 from panda3d import core as p3d
 
 from simulators.cameras.scenes.camera import Points
+from simulators.cameras.scenes.movers import SIZES, Mover, Pose, pose
 from simulators.cameras.scenes.rendered import people, shaders, vehicles
 from simulators.cameras.scenes.rendered.gl import node_of
 from simulators.cameras.scenes.rendered.mesh import Builder, Mesh
-from simulators.cameras.scenes.traffic import SIZES, Mover, Pose, pose
 
 CONTACT = "contact"
 """Material of the soft shadow under things."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from simulators.cameras.scenes.movers import SIZES, Kind
 from simulators.cameras.scenes.rendered.bodies import (
     HEAD,
     REAR,
@@ -15,7 +16,6 @@ from simulators.cameras.scenes.rendered.bodies import (
     pane,
 )
 from simulators.cameras.scenes.rendered.mesh import GLASS, GLOSS, MATTE, OWN, PAINT, SHINE, WHITE, Builder
-from simulators.cameras.scenes.traffic import SIZES, Kind
 from simulators.cameras.scenes.world import Colour
 
 

@@ -9,11 +9,11 @@ from panda3d import core as p3d
 
 from simulators.cameras.scenes import textures
 from simulators.cameras.scenes.camera import Camera, Picture, Points
+from simulators.cameras.scenes.movers import Mover
 from simulators.cameras.scenes.rendered import gl, shaders
 from simulators.cameras.scenes.rendered.actors import CONTACT, Actors
 from simulators.cameras.scenes.rendered.mesh import LEAF, MATTE, Builder
 from simulators.cameras.scenes.rendered.town import Prop, leaf_picture, props
-from simulators.cameras.scenes.traffic import Mover
 from simulators.cameras.scenes.world import Street
 
 _SHADOW_PX = 2048

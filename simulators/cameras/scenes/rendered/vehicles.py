@@ -1,12 +1,13 @@
 """What vehicles look like: one set of meshes a kind, cached; cars are here, larger and smaller ones in `heavy`.
 
-Every vehicle fills the bounding box of `traffic.SIZES`, so that truth boxes fit both engines.
+Every vehicle fills the bounding box of `movers.SIZES`, so that truth boxes fit both engines.
 """
 
 from functools import lru_cache
 
 import numpy as np
 
+from simulators.cameras.scenes.movers import SIZES, Kind
 from simulators.cameras.scenes.rendered.bodies import (
     HEAD,
     PANE,
@@ -20,7 +21,6 @@ from simulators.cameras.scenes.rendered.bodies import (
 )
 from simulators.cameras.scenes.rendered.heavy import bus, lorry, scooter, van
 from simulators.cameras.scenes.rendered.mesh import GLASS, GLOSS, OWN, PAINT, SHINE, WHITE, Builder, Mesh
-from simulators.cameras.scenes.traffic import SIZES, Kind
 
 _HOOD: dict[str, Line] = {
     "car": [
