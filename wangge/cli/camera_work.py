@@ -34,7 +34,7 @@ async def thresholds(
         present = (await equipment.settings_of(connection, [camera]))[camera].get(SETTING)
         own: dict[str, dict[str, Any]] = dict(present) if isinstance(present, dict) and not clear else {}
         for change in changes:
-            _take(settings.alerts.rules, own, change)
+            take_threshold(settings.alerts.rules, own, change)
         if changes or clear:
             await equipment.change_settings(connection, camera, {SETTING: own or None})
             entry = Entry(LOCAL.who, "device.thresholds", LOCAL.role, camera, details={"thresholds": own})
@@ -42,7 +42,8 @@ async def thresholds(
     return own
 
 
-def _take(rules: RulesSettings, own: dict[str, dict[str, Any]], change: str) -> None:
+def take_threshold(rules: RulesSettings, own: dict[str, dict[str, Any]], change: str) -> None:
+    """Takes `RULE.KEY=VALUE` into a camera's own thresholds. Raises InvalidInput."""
     path, _, text = change.partition("=")
     name, _, key = path.partition(".")
     sections = [one for one in RulesSettings.model_fields if one.startswith("cam_") or one == "rec_01"]

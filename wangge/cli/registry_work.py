@@ -40,7 +40,7 @@ async def listed(data: Path, settings: Settings, kind: Any, division: str, *, re
         return [row._asdict() for row in await equipment.list_devices(connection, kind, division, retired=retired)]
 
 
-async def added(data: Path, settings: Settings, fields: dict[str, Any]) -> registering.equipment.DeviceRow:
+async def added(data: Path, settings: Settings, fields: dict[str, Any]) -> equipment.DeviceRow:
     """Registers one device; a camera's log-in goes to the file of log-ins. Returns what the registry got."""
     try:
         wanted = registering.NewDevice.model_validate({k: v for k, v in fields.items() if v is not None})
