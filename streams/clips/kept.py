@@ -1,9 +1,11 @@
 """Virtual files kept for a player's next range: their heads, bounded by bytes, the least recently used let go.
 
 A span that reaches now makes another file with every request, but a player that began one wants the rest of that one:
-it names its ETag (If-Range, If-Match) and gets it for as long as it is kept.
+it names its ETag (If-Range, If-Match) or, as Chromium does, only asks for bytes after the first. It gets the kept file
+for as long as that is kept; who begins at the beginning gets a new one.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 
@@ -13,6 +15,8 @@ FRESH_S = 10.0
 """A file asked for again within this time is not computed anew."""
 _RANGE_BYTES = 200
 """What a FileRange takes, roughly."""
+_LATER = re.compile(r"bytes=0*[1-9]")
+"""A range that does not begin with the first byte."""
 
 Key = tuple[int, int, int, int]
 """Camera, stream, from_us, to_us."""
@@ -31,8 +35,7 @@ class KeptFiles:
         if key not in self._files:
             return None
         made_s, file = self._files[key]
-        named = (headers.get("if-range", ""), headers.get("if-match", ""))
-        if file.etag not in named and now_s - made_s > FRESH_S:
+        if now_s - made_s > FRESH_S and not _goes_on(headers, file.etag):
             return None
         self._files.move_to_end(key)
         return file
@@ -51,6 +54,11 @@ class KeptFiles:
         """Forgets it."""
         if key in self._files:
             self.bytes -= _size(self._files.pop(key)[1])
+
+
+def _goes_on(headers: Mapping[str, str], etag: str) -> bool:
+    names = [headers[name] for name in ("if-range", "if-match") if name in headers]
+    return etag in names if names else _LATER.match(headers.get("range", "")) is not None
 
 
 def _size(file: VirtualFile) -> int:

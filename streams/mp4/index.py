@@ -133,15 +133,8 @@ class Samples:
 
 def decode(data: bytes) -> Samples:
     """The samples of one index. Raises DecodeError, and nothing else, when it is not one."""
-    if not data or data[0] != VERSION:
-        raise DecodeError("The sample index is empty or of an unknown version.")
-    header, at = [], 1
-    for _ in range(7):
-        value, at = read_varint(data, at)
-        header.append(value)
+    header, at = _header(data)
     init_bytes, fragments, video_count, audio_count, key_count, video_first, audio_first = header
-    if max(fragments, video_count, audio_count, key_count) > _MOST_SAMPLES:
-        raise DecodeError("The sample index says that it has more samples than a segment can have.")
     columns = _columns(data, at)
     heads, video_counts, audio_counts = (_sizes(columns[number], fragments) for number in range(3))
     video_skips, audio_skips = (decode_column(*columns[number], fragments) for number in (3, 4))
@@ -153,33 +146,41 @@ def decode(data: bytes) -> Samples:
     video_bytes, audio_bytes = _per_fragment(video_sizes, video_counts), _per_fragment(audio_sizes, audio_counts)
     starts = init_bytes + np.concatenate(([0], np.cumsum(heads + video_bytes + audio_bytes)))
     video_at, audio_at = starts[:-1] + heads, starts[:-1] + heads + video_bytes
-    zero = np.zeros(audio_count, np.int64)
-    return Samples(
-        init_bytes,
-        TrackSamples(
-            _offsets(video_sizes, video_counts, video_at),
-            video_sizes,
-            _dts(video_first, video_durations, video_counts, video_skips),
-            video_durations,
-            video_offsets,
-            _keys(keys, video_count),
-        ),
-        TrackSamples(
-            _offsets(audio_sizes, audio_counts, audio_at),
-            audio_sizes,
-            _dts(audio_first, audio_durations, audio_counts, audio_skips),
-            audio_durations,
-            zero,
-            np.ones(audio_count, np.bool_),
-        ),
-        starts,
-        np.concatenate(([0], np.cumsum(video_counts))),
+    video = TrackSamples(
+        _offsets(video_sizes, video_counts, video_at),
+        video_sizes,
+        _dts(video_first, video_durations, video_counts, video_skips),
+        video_durations,
+        video_offsets,
+        _keys(keys, video_count),
     )
+    audio = TrackSamples(
+        _offsets(audio_sizes, audio_counts, audio_at),
+        audio_sizes,
+        _dts(audio_first, audio_durations, audio_counts, audio_skips),
+        audio_durations,
+        np.zeros(audio_count, np.int64),
+        np.ones(audio_count, np.bool_),
+    )
+    return Samples(init_bytes, video, audio, starts, np.concatenate(([0], np.cumsum(video_counts))))
 
 
 def decode_many(many: Sequence[bytes]) -> list[Samples]:
     """Several indexes, in order. Raises DecodeError."""
     return [decode(data) for data in many]
+
+
+def _header(data: bytes) -> tuple[list[int], int]:
+    """The seven figures before the columns, and where these begin."""
+    if not data or data[0] != VERSION:
+        raise DecodeError("The sample index is empty or of an unknown version.")
+    header, at = list[int](), 1
+    for _ in range(7):
+        value, at = read_varint(data, at)
+        header.append(value)
+    if max(header[1:5]) > _MOST_SAMPLES:
+        raise DecodeError("The sample index says that it has more samples than a segment can have.")
+    return header, at
 
 
 def _columns(data: bytes, at: int) -> list[tuple[int, bytes]]:
