@@ -72,9 +72,9 @@ class QualityFigures(msgspec.Struct, frozen=True):
     """`figures` of a QUALITY fact. Shares: 0–1. None: not known yet (no reference learned) or not measurable here.
 
     Luma: 0–255 of the Y plane. *_ratio: this sample ÷ the camera's own reference for this light. In a picture too
-    dark to show anything (luma_p95 below streams.quality.measures.BLIND_P95) whatever needs structure is None. A
-    camera without a reference is held against absolute limits of what any usable picture has: sharpness_ratio,
-    edges_lost and edges_ratio are then known only when the picture is worse than those.
+    dark to show anything (luma_p95 below streams.quality.measures.BLIND_P95), or burnt out against its reference,
+    whatever needs structure is None. A camera without a reference is held against absolute limits of what any usable
+    picture has: sharpness_ratio, edges_lost and edges_ratio are then known only when the picture is worse than those.
     """
 
     luma_mean: float
@@ -82,7 +82,7 @@ class QualityFigures(msgspec.Struct, frozen=True):
     dark_share: float
     """Pixels below 32."""
     bright_share: float
-    """Pixels above 240."""
+    """Pixels of 230 and above (white is 235 in video range)."""
     sharpness_ratio: float | None
     """Laplacian variance after denoising, against the reference: median over the parts of the picture that have
     structure, so that a lorry or headlights in a part of it change little. Low also where the view is not the known
@@ -94,7 +94,7 @@ class QualityFigures(msgspec.Struct, frozen=True):
     """Length of the shift against the reference ÷ picture width, by phase correlation; None where not trusted (covered,
     dark, or turned so far that nothing overlaps: edges_lost is high then and edges_ratio is not low)."""
     noise: float
-    """Standard deviation of the luma's noise (Immerkær 1996)."""
+    """Standard deviation of the luma's noise (Immerkær 1996), or of horizontal bands, whichever is greater."""
     cast: float
     """Distance of the mean chroma from grey ÷ 128; None-like 0 for black-and-white pictures."""
     frozen_s: float
@@ -102,8 +102,11 @@ class QualityFigures(msgspec.Struct, frozen=True):
     width: int
     height: int
     edges_ratio: float | None = None
-    """How much of the picture has coarse edges, wherever they are: tells a covered lens (low) from a view turned
-    away."""
+    """Coarse edges now ÷ the reference's, counted where the reference's are gone (everywhere while most are there):
+    tells a covered lens (low) from a view turned away."""
+    contrast_ratio: float | None = None
+    """Contrast (90th less 10th percentile of luma) against the reference's: falls behind a bag or thick fog, hardly
+    with blur."""
     luma_ratio: float | None = None
     """luma_p95 against the reference's."""
     noise_ratio: float | None = None

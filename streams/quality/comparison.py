@@ -27,6 +27,8 @@ LEAST_FINE_SHARE = 1.0
 """fine_share that any usable picture has, day or night, after a sub-stream's coding (measured: bench/quality.py)."""
 LEAST_EDGE_SHARE = 0.02
 """Share of a usable picture's coarse pixels that are edges (gradient ≥ LEAST_EDGE)."""
+BURNT_SHARE, BURNT_CHANGE = 0.35, 0.2
+"""bright_share, and how much of it is new, above which structure is burnt away: over-exposed, not covered."""
 ANOTHER_VIEW = 0.5
 """edges_lost from which, with enough edges, the view is taken for another one."""
 
@@ -63,6 +65,7 @@ def compare(now: Measured, template: Template | None) -> Comparison:
         figures = _absolute(now, edge_share)
         return Comparison(figures, None, False, healthy, structured)
     figures = _relative(now, template)
+    structured = structured and not _is_burnt(now, template)
     return Comparison(
         figures, healthy and _fits(figures), healthy and _differs(now, figures, template), healthy, structured
     )
@@ -81,19 +84,26 @@ def _absolute(now: Measured, edge_share: float) -> QualityFigures:
 def _relative(now: Measured, template: Template) -> QualityFigures:
     reference = template.reference
     sharp, lost, shift, edges = None, None, None, None
-    if now.luma_p95 >= BLIND_P95:
+    bright_change = now.bright_share - reference.bright_share
+    if now.luma_p95 >= BLIND_P95 and not _is_burnt(now, template):
         present = template.present(now)
         sharp, lost = template.sharpness_ratio(now, present), template.edges_lost(now, present)
-        shift, edges = template.shift(now, present), template.edges_ratio(now)
+        shift, edges = template.shift(now, present), template.edges_ratio(now, present)
         if sharp is not None and now.fine_share < LEAST_FINE_SHARE:
             sharp = min(sharp, now.fine_share / LEAST_FINE_SHARE)
     return _figures(
         now, sharp, lost, shift, edges,
+        contrast_ratio=now.contrast / template.contrast,
         luma_ratio=now.luma_p95 / max(1.0, reference.luma_p95),
         noise_ratio=now.noise / max(1.0, reference.noise),
         cast_change=template.cast_change(now),
-        bright_change=now.bright_share - reference.bright_share,
+        bright_change=bright_change,
     )  # fmt: skip
+
+
+def _is_burnt(now: Measured, template: Template) -> bool:
+    more = now.bright_share - template.reference.bright_share
+    return now.bright_share > BURNT_SHARE and more > BURNT_CHANGE
 
 
 def _figures(

@@ -1,13 +1,13 @@
 """Frozen pictures: packets come, but what they show has not changed at all. Pure but for its own memory of samples.
 
-What separates a frozen picture from an empty scene at night (measured with x264 at 128–512 kbit/s, CRF and CBR): the
-sizes of packets do not; both are made of skipped blocks, and a coder with a constant rate even spends its bits on a
-frozen picture. But the noise of a living sensor, however weak and however strongly coded, leaves at most 60 % of the
-8 × 8 blocks of two key frames exactly equal; of a frozen picture two key frames coded with the same quantiser are
-equal, and within half a minute there are two such. So a sample is held against all those of the last MEMORY_S, and a
-chain of equal ones is what has stood still. A burnt-in clock that goes on may differ. A stream that repeats the very
-same packets with something else between them (a recorded loop) is not frozen: equal bytes count only with skipped
-blocks and equal pictures between.
+What separates a frozen picture from an empty scene at night (measured with x264 at 128–512 kbit/s): the sizes of
+packets do not; both are made of skipped blocks, and a coder with a constant rate even spends its bits on a frozen
+picture. But the noise of a living sensor (0.3–3 luma steps), however strongly coded, leaves at most 60 % of the 8 × 8
+blocks of two key frames exactly equal; of a frozen picture two key frames coded with the same quantiser are equal,
+and within half a minute there are two such. So a sample is held against all those of the last MEMORY_S, and a chain
+of equal ones is what has stood still. A burnt-in clock that goes on may differ. A stream that repeats the very same
+packets with something else between them (a recorded loop) is not frozen: equal bytes count only with skipped blocks
+and equal pictures between. Not found: a frozen picture in front of a coder whose quantiser wanders without a floor.
 """
 
 from collections import deque
@@ -19,8 +19,9 @@ from streams.quality.measures import Bytes
 
 MEMORY_S = 45.0
 MOST_SAMPLES = 5
-EQUAL_BLOCKS = 0.97
-"""Share of blocks that must be exactly equal."""
+EQUAL_BLOCKS = 0.9
+"""Share of blocks that must be exactly equal: a clock burnt in takes up to a twentieth of the strips."""
+LEAST_RANGE, LEAST_TELLING = 4, 0.05
 UNDECIDED_SAMPLES = 2
 """A chain outlives so many samples that equal none before them: the coder's quantiser wanders."""
 MOST_BYTES = 64 << 10
@@ -85,9 +86,18 @@ def strips_of(luma: Bytes) -> Bytes:
 
 
 def equal_share(now: Bytes, before: Bytes) -> float:
-    """Share of 8 × 8 blocks that are exactly equal; 0 for pictures of different sizes."""
+    """Share of 8 × 8 blocks that are exactly equal, of those that show something; 0 for pictures of different sizes.
+
+    Blocks without a range of LEAST_RANGE say nothing: burnt sky and black night are equal in any case. 0 as well when
+    fewer than LEAST_TELLING of all blocks tell anything.
+    """
     if now.shape != before.shape:
         return 0.0
     strips, _, columns = now.shape
-    differs = (now != before).any(axis=1).reshape(strips, columns // 8, 8).any(axis=2)
-    return 1.0 - float(differs.mean())
+    blocks = (strips, columns // 8, 8)
+    greatest, least = now.max(axis=1).reshape(blocks).max(axis=2), now.min(axis=1).reshape(blocks).min(axis=2)
+    telling = greatest - least >= LEAST_RANGE
+    if telling.mean() < LEAST_TELLING:
+        return 0.0
+    equal = ~(now != before).any(axis=1).reshape(blocks).any(axis=2)
+    return float(equal[telling].mean())

@@ -25,7 +25,8 @@ FINE_WIDTH, COARSE_WIDTH = 320, 160
 ROWS, COLUMNS = 9, 16
 BLIND_P95 = 28.0
 """luma_p95 below which a picture shows nothing whose structure could be measured (black is 16)."""
-DARK_BELOW, BRIGHT_ABOVE = 32, 240
+DARK_BELOW, BRIGHT_ABOVE = 32, 229
+"""White is 235 in video range, 255 in full range: what is cut off lies at or near it."""
 NOISE_WIDTH, NOISE_HEIGHT = 640, 360
 _IMMERKAER = np.array([1.0, -2.0, 1.0], np.float32)
 _IMMERKAER_SCALE = float(np.sqrt(np.pi / 2) / 6)
@@ -86,8 +87,9 @@ def measure(planes: Planes) -> Measured:
     mean, p10, p90, p95, dark, bright = luma_statistics(fine)
     x, y, length = gradients(coarse)
     energy = fine_energy(fine)
+    noise = max(noise_sigma(planes.luma), bands_sigma(coarse))
     return Measured(
-        width, height, mean, p10, p90, p95, dark, bright, noise_sigma(planes.luma), mean_chroma(planes.blue),
+        width, height, mean, p10, p90, p95, dark, bright, noise, mean_chroma(planes.blue),
         mean_chroma(planes.red), coarse, energy, fine_share(energy, length), x, y, length,
     )  # fmt: skip
 
@@ -123,6 +125,17 @@ def noise_sigma(luma: Bytes) -> float:
     residue = cv2.sepFilter2D(part, cv2.CV_16S, _IMMERKAER, _IMMERKAER)
     blocks = cv2.resize(cv2.convertScaleAbs(residue), (COLUMNS * 2, ROWS * 2), interpolation=cv2.INTER_AREA)
     return float(np.median(blocks)) * _IMMERKAER_SCALE
+
+
+def bands_sigma(coarse: Bytes) -> float:
+    """Standard deviation of horizontal bands of interference: of the rows' medians less their mean over five rows.
+
+    Robust (from the median deviation), because bands are everywhere and the edges of roofs and lorries are not.
+    """
+    middle = coarse.shape[1] // 2
+    rows = np.partition(coarse, middle, axis=1)[:, middle].astype(np.float32)
+    deviation = rows - cv2.blur(rows.reshape(-1, 1), (1, 5)).ravel()
+    return 1.4826 * float(np.median(np.abs(deviation)))
 
 
 def mean_chroma(plane: Bytes | None) -> float:

@@ -76,6 +76,7 @@ class Template:
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
         rows, columns = self.shape = reference.rows, reference.columns
+        self.contrast = max(1.0, reference.luma_p90 - reference.luma_p10)
         self.background: Bytes = np.frombuffer(reference.background, np.uint8).reshape(self.shape)
         presence = np.frombuffer(reference.presence, np.uint8)
         x, y, length = gradients(self.background)
@@ -83,7 +84,6 @@ class Template:
         strong = length.ravel() >= self.edge_level
         stable = strong & (presence >= STABLE_ABOVE * 255)
         self.edges: NDArray[np.intp] = np.flatnonzero(stable)
-        self.strong_share = float(strong.mean())
         self._x, self._y = (part.ravel()[self.edges] / length.ravel()[self.edges] for part in (x, y))
         self._least: Floats = np.maximum(1.2, 0.12 * length.ravel()[self.edges]).astype(np.float32)
         self._row, self._column = np.divmod(self.edges, columns)
@@ -92,6 +92,7 @@ class Template:
         self._every_block = (np.arange(rows)[:, None] * ROWS // rows) * COLUMNS + np.arange(
             columns
         ) * COLUMNS // columns
+        self._strong_of_block = np.bincount(self._every_block.ravel()[strong], minlength=ROWS * COLUMNS)
         self.fine_energy: Floats = np.frombuffer(reference.fine_energy, np.float32).reshape(ROWS, COLUMNS)
         structured = self.fine_energy >= max(2.0, float(np.median(self.fine_energy)))
         self._structured = structured & (self._edges_of_block > 0).reshape(ROWS, COLUMNS)
@@ -99,8 +100,7 @@ class Template:
 
     def gain(self, now: Measured) -> float:
         """Contrast against the reference's, 0.3–1: a darker picture of the same scene is not a blurred one."""
-        ours = max(1.0, self.reference.luma_p90 - self.reference.luma_p10)
-        return float(np.clip(now.contrast / ours, 0.3, 1.0))
+        return float(np.clip(now.contrast / self.contrast, 0.3, 1.0))
 
     def sharpness_ratio(self, now: Measured, present: NDArray[np.bool_]) -> float | None:
         """Median over the structured blocks of fine energy now ÷ then, at the same contrast; None without structure.
@@ -144,9 +144,16 @@ class Template:
         total = int(self._edges_of_block[~hidden].sum())
         return float(lost[~hidden].sum()) / total if total else 0.0
 
-    def edges_ratio(self, now: Measured) -> float:
-        """Strong edges now ÷ then, wherever they are."""
-        return float((now.gradient >= self.edge_level).mean()) / max(self.strong_share, 1e-3)
+    def edges_ratio(self, now: Measured, present: NDArray[np.bool_]) -> float:
+        """Strong edges now ÷ then: in the blocks whose edges are gone when these hold half of all, else everywhere.
+
+        So the uncovered rest of a covered picture, with its lamps and cars, does not speak for the whole.
+        """
+        own = np.bincount(self._every_block[now.gradient >= self.edge_level], minlength=ROWS * COLUMNS)
+        lost = np.bincount(self._block[~present], minlength=ROWS * COLUMNS) > 0.6 * self._edges_of_block
+        if self._edges_of_block[lost].sum() < 0.5 * self.edges.size:
+            lost[:] = True
+        return float(own[lost].sum()) / max(1.0, float(self._strong_of_block[lost].sum()))
 
     def shift(self, now: Measured, present: NDArray[np.bool_]) -> float | None:
         """Length of the shift ÷ picture width, or None. Trusted when the edges are found where it leads to."""

@@ -21,19 +21,21 @@ class CoveredSettings(Counts):
         default=0.35, ge=0, description="… with less than this of its edges in the whole picture."
     )
     contrast_ratio: float = Field(
-        default=0.35, ge=0, le=1, description="Contrast, ÷ reference, below which a lit picture is behind a veil …"
+        default=0.45, ge=0, le=1, description="Contrast, ÷ reference, below which a lit picture is behind a veil …"
     )
     veiled_edges: float = Field(default=0.1, ge=0, le=1, description="… with less than this of its edges.")
     black_p95: float = Field(
-        default=40.0, ge=0, le=255, description="95th percentile of luma: a darker picture by day is black."
+        default=40.0, ge=0, le=255, description="95th percentile of luma: a darker picture by day is black …"
     )
+    luma_ratio: float = Field(default=0.25, ge=0, le=1, description="… and so is one with less than this, ÷ reference.")
 
 
 def covered(figures: QualityFigures, light: int | None, settings: CoveredSettings) -> str:
     """What speaks for a covered lens: `flat`, `veiled`, `black`, or nothing."""
-    if light == Light.DAY and figures.luma_p95 < settings.black_p95:
+    below = figures.luma_ratio is not None and figures.luma_ratio < settings.luma_ratio
+    if light == Light.DAY and (below or figures.luma_p95 < settings.black_p95):
         return "black"
-    if _is_veiled(figures, settings):
+    if light is not None and _is_veiled(figures, settings):
         return "veiled"
     if figures.edges_lost is None or figures.edges_lost < settings.edges_lost:
         return ""
