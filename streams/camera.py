@@ -143,20 +143,23 @@ class CameraReader:
         return "ended", 0.0
 
     def _publish(self, session: Session, source: Source) -> None:
-        hub, number, measured_s, measured = self.hub, -1, time.monotonic(), self.stats.bytes
+        hub, stats, number = self.hub, self.stats, -1
+        measured_s, measured = time.monotonic(), stats.bytes
         for packet in session.packets():
             if self._stopping or self._source is not source:
                 return
             if packet.session != number:
-                reason = ("jump" if number >= 0 else "reconnect") if self.stats.sessions else "start"
-                self.stats.sessions += number < 0
+                reason = ("jump" if number >= 0 else "reconnect") if stats.sessions else "start"
+                stats.sessions += number < 0
                 number = packet.session
                 hub.began(number, reason)
                 self._say("up", None)
             hub.publish(packet)
+            stats.packets += 1
+            stats.bytes += len(packet.data)
             if packet.is_key and packet.arrived_s - measured_s >= _BITRATE_S:
-                self.stats.bits_per_s = (self.stats.bytes - measured) * 8 / (packet.arrived_s - measured_s)
-                measured_s, measured = packet.arrived_s, self.stats.bytes
+                stats.bits_per_s = (stats.bytes - measured) * 8 / (packet.arrived_s - measured_s)
+                measured_s, measured = packet.arrived_s, stats.bytes
 
     def _say(self, state: State, reason: Reason | None) -> None:
         if self._stopping or (self.signal.state == state and self.signal.reason == reason):

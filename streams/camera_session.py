@@ -145,8 +145,6 @@ class Session:
         if formats is None:
             stats.skipped += 1
             return None
-        stats.packets += 1
-        stats.bytes += len(unit.data)
         sender_us = _sender_us(found) if unit.is_key else None
         duration = found.duration or 0
         return Packet(
@@ -183,8 +181,6 @@ class Session:
                 self._stats.skipped += 1
                 continue
             self._last_audio = placed
-            self._stats.packets += 1
-            self._stats.bytes += len(data)
             packet = Packet(
                 AUDIO, placed, placed, duration, True, data, arrived_us, arrived_s, self.number, self._formats
             )

@@ -16,7 +16,7 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from core.camera import CameraFact
+from core.camera import CameraFact, KindCode
 from core.errors import StoreUnavailable
 from core.media import STREAMS
 from store import camera_facts
@@ -157,7 +157,8 @@ class Ledger:
         starts = [start for entry in entries for start in entry.starts]
         facts = [fact for entry in entries for fact in entry.facts]
         now_us = time.time_ns() // 1000
-        await self._facts.need_days(facts)
+        gaps = [CameraFact(at_us, KindCode.GAP) for start in starts for at_us in (start.added_us, start.began_us)]
+        await self._facts.need_days([*facts, *gaps])  # gaps found below may end at either instant
         async with self._store.transaction() as connection:
             done = await record(
                 connection, changes, holder=self._holder, epochs=dict(self._leases.epochs), retry=is_old
