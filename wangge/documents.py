@@ -158,13 +158,12 @@ open an event and several end it. A sample has one cause, the first that fits of
 view moved, unclear. While one is in force only an earlier one of these replaces it, so that a covered camera is one
 event and not four; the event that is replaced ends with `became` in its causes. `causes.kind` says in which way:
 
-| code | `causes.kind` |
-|---|---|
-| CAM-02 | `flat` (the background's edges are gone and nothing is in their place), `black` (dark by day) |
-| CAM-03 | `blurred`, `noise`, `over_exposed`, `cast`: faults of a picture that have no code of their own are clarity |
-| CAM-04 | `dark`; by night only |
-| CAM-05 | `frozen` |
-| CAM-06 | `shifted`, `elsewhere` (turned so far that nothing overlaps) |
+- CAM-02: `flat` (the background's edges are gone and nothing is in their place), `veiled` (all contrast is gone while
+  there is light), `black` (dark by day)
+- CAM-03: `blurred`, `noise`, `over_exposed`, `cast`: faults of a picture that have no code of their own are clarity
+- CAM-04: `dark`, by night only
+- CAM-05: `frozen`
+- CAM-06: `shifted`, `elsewhere` (turned so far that nothing overlaps)
 
 In twilight nothing is too dark. The figures of the sample that opened it are in the causes, the picture in the
 evidence. The thresholds of one camera: `wangge devices thresholds`. CAM-01 is about the main stream; several cameras
