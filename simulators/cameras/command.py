@@ -31,7 +31,7 @@ _HELP = {
     "qop": "digest with qop=auth",
     "scenes": "different loops; more cameras share them",
     "light": "day or night",
-    "pattern": "a plain pattern instead of a street: made at once",
+    "engine": "auto, rendered, drawn or pattern (made at once)",
     "size": "of the main stream",
     "fps": "pictures a second of the main stream; the sub-stream has half",
     "kbps": "kilobits a second of the main stream",

@@ -89,12 +89,14 @@ def _annex_b(
     container: "av.container.InputContainer", stream: VideoStream, name: str
 ) -> Iterator["av.Packet[VideoStream]"]:
     """Packets with start codes and with parameter sets at each key frame."""
-    if (stream.codec_context.extradata or b"\x00")[0] == 1:
-        change = BitStreamFilterContext(f"{name}_mp4toannexb", stream)
-        for packet in container.demux(stream):
-            yield from change.filter(packet if packet.dts is not None else None)
-    else:
-        yield from (packet for packet in container.demux(stream) if packet.dts is not None)
+    packets = (packet for packet in container.demux(stream) if packet.size)
+    if (stream.codec_context.extradata or b"\x00")[0] != 1:
+        yield from packets
+        return
+    change = BitStreamFilterContext(f"{name}_mp4toannexb", stream)
+    for packet in packets:
+        yield from change.filter(packet)
+    yield from change.filter(None)
 
 
 def _is_plain(codec: nal.Codec, units: list[EncodedUnit], duration: int) -> bool:

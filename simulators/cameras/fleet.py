@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulators.cameras import audio, cache, scenery
 from simulators.cameras.camera import Camera, camera
 from simulators.cameras.feed import PLAIN
-from simulators.cameras.footage import plan_of
+from simulators.cameras.footage import Plan, plan_of
 from simulators.cameras.loop import Loop, prepared
 from simulators.cameras.options import Options
-from simulators.cameras.source import FileSource, SceneSource, Source, make_all
+from simulators.cameras.source import FileSource, SceneSource, Source, cached, make_all
 from simulators.cameras.variants import Fault
 from simulators.errors import SimulatorError
 
@@ -41,6 +41,29 @@ class Fleet:
             feed.loops[fault.name] = loop
 
 
+def plans_of(options: Options, say: Say) -> list[Plan]:
+    """Plans of the scenes, by the engine that was asked for or can be had; says which one. Blocking."""
+    if options.engine not in scenery.ENGINES:
+        raise SimulatorError(f"--engine takes {', '.join(scenery.ENGINES)}, not {options.engine!r}")
+    numbers = range(min(options.count, max(options.scenes, 1)))
+    drawn = [plan_of(options, number) for number in numbers]
+    rendered = [replace(plan, engine="rendered") for plan in drawn]
+    kept = f"loops are encoded once and kept in {cache.folder()}"
+    if options.engine == "pattern":
+        say(f"scenes: a plain pattern; {kept}")
+        return [replace(plan, engine="pattern") for plan in drawn]
+    missing = [plan for plan in rendered if not cached(plan, cache.folder())]
+    form = rendered[0].main
+    seconds = scenery.render_seconds(len(missing) * rendered[0].pictures(), (form.width, form.height))
+    why = "as asked for" if options.engine == "drawn" else ""
+    if options.engine == "auto" and seconds > scenery.PATIENCE_S:
+        why = f"--engine rendered takes about {max(round(seconds / 60), 1)} min, once"
+    elif not why and missing:
+        why = scenery.missing()
+    say(f"scenes: drawn ({why}); {kept}" if why else f"scenes: rendered; {kept}")
+    return drawn if why else rendered
+
+
 def _fits(loop: Loop, plain: Loop) -> bool:
     """Whether a feed may change from one to the other at any key frame."""
     ours, theirs = ([(n, unit.pts) for n, unit in enumerate(one.units) if unit.is_key] for one in (loop, plain))
@@ -57,9 +80,7 @@ async def build(options: Options, say: Say) -> Fleet:
     else:
         if not 1 <= options.count <= 9999:
             raise SimulatorError("--count goes from 1 to 9999")
-        plans = [plan_of(options, number) for number in range(min(options.count, max(options.scenes, 1)))]
-        pictures = "a plain pattern" if options.pattern else await asyncio.to_thread(scenery.engine)
-        say(f"scenes: {pictures}; loops are encoded once and kept in {cache.folder()}")
+        plans = await asyncio.to_thread(plans_of, options, say)
         await asyncio.to_thread(make_all, plans)
         chosen = [SceneSource(plan) for plan in plans]
         names = [f"cam-{number + 1:04d}" for number in range(options.count)]

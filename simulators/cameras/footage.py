@@ -22,7 +22,7 @@ SUB_SIZE, SUB_KBPS = (640, 360), 400
 class Plan:
     """What a loop shows and how it is encoded. main: of the main stream; the sub-stream has every second picture.
 
-    irregular: pictures at irregular times (VFR). pattern: a plain pattern instead of a scene. moved: see scenery.
+    irregular: pictures at irregular times (VFR). moved: see scenery.
     """
 
     seed: int
@@ -30,16 +30,20 @@ class Plan:
     sub: Form
     light: scenery.Light = "day"
     irregular: bool = False
-    pattern: bool = False
+    engine: scenery.Engine = "drawn"
     moved: float = 0.0
 
     def key(self) -> str:
         """Of the cache."""
-        return cache.key_of(["scene", asdict(self), scenery.version(), own_version()])
+        return cache.key_of(["scene", asdict(self), scenery.version(self.engine), own_version()])
+
+    def pictures(self) -> int:
+        """About how many a loop has."""
+        return round(duration_s(20.0, self.main.gop_s) * self.main.fps)
 
 
 def plan_of(options: Options, scene: int) -> Plan:
-    """The plan of the n-th scene of a run. Raises SimulatorError."""
+    """The plan of the n-th scene of a run, drawn. Raises SimulatorError."""
     if options.codec not in ("h264", "h265"):
         raise SimulatorError(f"--codec takes h264 or h265, not {options.codec!r}")
     if options.light not in ("day", "night"):
@@ -52,7 +56,7 @@ def plan_of(options: Options, scene: int) -> Plan:
     main = Form(*size, options.fps, options.kbps, options.gop_s, codec, options.bframes)
     small = SUB_SIZE if size > SUB_SIZE else size
     sub = Form(*small, options.fps / 2, SUB_KBPS, options.gop_s)
-    return Plan(options.seed * 1000 + scene, main, sub, light, options.vfr, options.pattern)
+    return Plan(options.seed * 1000 + scene, main, sub, light, options.vfr)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -79,7 +83,7 @@ def duration_s(scene_s: float, gop_s: float) -> float:
 
 
 def loops(plan: Plan, where: Path | None = None) -> cache.Pair:
-    """Both loops, from the cache or made now (blocking, seconds; rendered scenes: minutes)."""
+    """Both loops, from the cache or made now (blocking, seconds; rendered scenes: minutes). Raises SimulatorError."""
     return cache.pair(plan.key(), lambda: _made(plan), where)
 
 
@@ -90,7 +94,7 @@ def make(plan: Plan, where: Path) -> None:
 
 def _made(plan: Plan) -> cache.Pair:
     size = (plan.main.width, plan.main.height)
-    scene = scenery.scene(plan.seed, plan.light, size, pattern=plan.pattern, moved=plan.moved)
+    scene = scenery.scene(plan.seed, plan.light, size, plan.engine, plan.moved)
     duration = round(duration_s(scene.loop_s, plan.main.gop_s) * VIDEO_HZ)
     main, sub = LoopEncoder(plan.main, duration), LoopEncoder(plan.sub, duration)
     random = np.random.default_rng([plan.seed, 5]) if plan.irregular else None
@@ -99,4 +103,6 @@ def _made(plan: Plan) -> cache.Pair:
         main.add(picture, pts)
         if number % 2 == 0:
             sub.add(picture, pts)
+    if plan.engine == "rendered":
+        scenery.stop()
     return main.finish(), sub.finish()

@@ -20,10 +20,10 @@ class Options:
     user: str | None = None
     password: str | None = None
     qop: bool = False
-    scenes: int = 4
+    scenes: int = 2
     """Different loops; more cameras than that share them, each at another place of it."""
     light: str = "day"
-    pattern: bool = False
+    engine: str = "auto"
     size: str = "1280x720"
     fps: float = 15.0
     kbps: int = 2000

@@ -32,7 +32,7 @@ class SceneSource:
 
     def spoiled(self, fault: Fault) -> cache.Pair:
         """Of Source. A camera that was knocked aside sees what is really there."""
-        if fault.kind == scenery.SHAKE and not self.plan.pattern:
+        if fault.kind == scenery.SHAKE and self.plan.engine != "pattern":
             return footage.loops(replace(self.plan, moved=fault.strength))
         return _spoiled(self.plan.key(), self, fault, self.plan.seed)
 
@@ -61,14 +61,19 @@ def _spoiled(key: str, source: Source, fault: Fault, seed: int) -> cache.Pair:
         main, sub = source.pair()
         return variants.spoiled(main, fault, seed), variants.spoiled(sub, fault, seed)
 
-    named = [key, fault.kind, fault.strength, seed, scenery.version(), footage.own_version()]
+    named = [key, fault.kind, fault.strength, seed, scenery.faults_version(), footage.own_version()]
     return cache.pair(cache.key_of(named), make)
+
+
+def cached(plan: footage.Plan, where: Path) -> bool:
+    """Whether the loops are there already."""
+    return (where / f"{plan.key()}.loop").exists()
 
 
 def make_all(plans: list[footage.Plan], most: int = 2) -> None:
     """Sees to it that all scenes are in the cache; those that are not are made in processes of their own. Blocking."""
     where = cache.folder()
-    missing = [plan for plan in plans if not (where / f"{plan.key()}.loop").exists()]
+    missing = [plan for plan in plans if not cached(plan, where)]
     if len(missing) < 2:
         return
     with ProcessPoolExecutor(min(most, len(missing)), mp_context=get_context("spawn")) as makers:

@@ -305,7 +305,7 @@ def test_written_faults() -> None:
 
 
 def test_scenes_are_cached_and_moved_ones_keep_their_instants() -> None:
-    source = SceneSource(Plan(1, replace(MAIN, gop_s=20.0, fps=1), replace(SUB, gop_s=20.0, fps=0.5)))
+    source = SceneSource(Plan(1, replace(MAIN, gop_s=20.0, fps=0.5), replace(SUB, gop_s=20.0, fps=0.25)))
     plain = source.pair()
     assert source.pair() == plain
     moved = source.spoiled(Fault("shake", 1.0))
