@@ -8,6 +8,7 @@ shared. A feed ends with its last viewer.
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 from core.errors import DecodeError
@@ -21,6 +22,7 @@ _MOST_PACKETS = 2000
 _LARGEST_STEP = 10 * TICKS_PER_S
 """A step of the camera's time beyond this, or backwards, is a jump and not a pause."""
 _USUAL_STEP = TICKS_PER_S // 15
+_FRESH_S = 2.0
 _UNKNOWN = SequenceFacts(66, 0, 31, None)
 
 
@@ -100,6 +102,11 @@ class Feed:
     def codec(self) -> str | None:
         """Of the newest pictures; None before the first."""
         return self.formats.video.codec if self.formats else None
+
+    @property
+    def is_fresh(self) -> bool:
+        """False while the camera is silent: its last pictures are not to be shown again and again as if it went on."""
+        return self._last is not None and monotonic() - self._last.arrived_s < _FRESH_S
 
     def close(self) -> None:
         """Ends reading; twice is harmless."""

@@ -136,7 +136,7 @@ class Sender:
             self._repeat(wishes.lost)
         if wishes.wants_key:
             self._stats.key_requests += 1
-            if monotonic() >= self._next_key_s and not self._waiting:
+            if monotonic() >= self._next_key_s and not self._waiting and self._feed.is_fresh:
                 self._begin_at_key()
 
     def report(self, now_s: float) -> None:

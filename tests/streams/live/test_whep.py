@@ -79,6 +79,26 @@ async def test_request_for_a_key_frame_is_answered_from_what_is_kept(plain: Film
     assert all(0 < (b - a) & 0xFFFFFFFF < 90_000 for a, b in pairwise(stamps))
 
 
+async def test_silent_camera_is_not_shown_again_and_again(plain: Film) -> None:
+    hub = Hub()
+    async with live_view({("c", "main"): hub}) as live:
+        with Player(hub, plain):
+            await until(lambda: hub.gop())
+            stack = AsyncExitStack()
+            seen = await stack.enter_async_context(viewer(lambda o: answered(live, o)))
+            await until(lambda: seen.seen.pictures > 5)
+        async with stack:
+            feed = live._chooser.feeds.find("c/main")
+            assert feed is not None
+            await until(lambda: not feed.is_fresh)
+            sent = live.stats.sent_packets
+            await seen.ask_for_key()
+            await until(lambda: live.stats.key_requests == 1)
+            assert live.stats.sent_packets == sent
+            with Player(hub, plain):
+                await until(lambda: live.stats.sent_packets > sent + 10)
+
+
 async def test_lost_packets_are_sent_again(plain: Film) -> None:
     hub = Hub()
     with Player(hub, plain):
