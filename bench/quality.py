@@ -11,10 +11,12 @@ import time
 from itertools import cycle
 from math import sqrt
 from pathlib import Path
+from statistics import median
 
 import cv2
 
 from bench.quality_runs import (
+    AFTER_KEY,
     FPS,
     INTERVAL_S,
     SIZE,
@@ -48,24 +50,29 @@ def quality(*, quick: bool = False) -> list[Result]:
     return [*cost(), *judgement(QUICK_RUNS if quick else RUNS), *clips(QUICK_CLIP_SAMPLES if quick else CLIP_SAMPLES)]
 
 
-def cost(samples: int = 60) -> list[Result]:
+def cost() -> list[Result]:
     """`quality_sample`: processor time of a sample beyond decoding; `quality_core`: share of a core a camera."""
     packets = [p for _, p in packets_of(pictures_of(Plan(1, Light.DAY)), _NOON_US, random.Random(1))]
-    keys = [packet for packet in packets if packet.is_key]
-    began = time.thread_time()
-    for packet in keys:
-        decode_key(packet.data, packet.formats.video)
-    decode_s = (time.thread_time() - began) / len(keys)
     facts: list[CameraFact] = []
     watch = Watch(SampledCamera(1, "cost"), QualitySettings(), None, facts.append)
     watch.know({})
     # A sub-stream of 15 pictures a second has 150 packets a sample to be looked at.
-    fillers = round(INTERVAL_S * FPS / (len(packets) / len(keys) - 1))
-    began = time.thread_time()
+    fillers = round(INTERVAL_S * FPS / AFTER_KEY)
+    decoding, sampling, feeding = [], [], []
     for packet in packets:
-        for _ in range(1 if packet.is_key else fillers):
+        began = time.thread_time()
+        if packet.is_key:
+            decode_key(packet.data, packet.formats.video)
+            decoded = time.thread_time()
             watch.feed(packet)
-    whole_s = (time.thread_time() - began) / len(facts)
+            decoding.append(decoded - began)
+            sampling.append(time.thread_time() - decoded)
+        else:
+            for _ in range(fillers):
+                watch.feed(packet)
+            feeding.append(time.thread_time() - began)
+    decode_s = median(decoding)
+    whole_s = median(sampling) + median(feeding) * AFTER_KEY
     beyond_ms = (whole_s - decode_s) * 1000
     size = f"{SIZE[0]}×{SIZE[1]}"
     return [

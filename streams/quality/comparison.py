@@ -16,8 +16,7 @@ from its second one on:
 """
 
 from dataclasses import dataclass
-
-import numpy as np
+from math import prod
 
 from core.camera import QualityFigures
 from streams.quality.measures import BLIND_P95, Measured
@@ -172,8 +171,8 @@ def score_of(figures: QualityFigures) -> float:
         _part(cast, 0.06, 0.3),
         _part(figures.frozen_s, 15, 30),
     )
-    return round(float(np.prod(parts)), 3)
+    return round(prod(parts), 3)
 
 
 def _part(value: float, good: float, bad: float) -> float:
-    return float(np.clip((value - bad) / (good - bad), 0, 1))
+    return min(1.0, max(0.0, (value - bad) / (good - bad)))

@@ -14,6 +14,7 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.quality.measures import Bytes
 
@@ -50,18 +51,19 @@ class FrozenWatch:
         since the sample before, 0 when there were none.
         """
         strips = strips_of(luma)
+        telling = telling_blocks(strips)
         blocks = luma.shape[0] * luma.shape[1] / 256
         skipped = between_bytes <= max(64.0, blocks * SKIPPED_BYTES_PER_BLOCK)
         since, all_equal = at_s, True
         for seen in reversed(self._seen):
-            equal = equal_share(strips, seen.strips) >= EQUAL_BLOCKS
+            equal = equal_share(strips, seen.strips, telling) >= EQUAL_BLOCKS
             all_equal &= equal
             repeated = seen.digest == digest and not (skipped and all_equal)
             if equal and not repeated and at_s - seen.at_s <= MEMORY_S:
                 since = min(since, seen.since_s)
         self._undecided = 0 if since < at_s else self._undecided + 1
-        if self._seen and since == at_s and self._undecided <= UNDECIDED_SAMPLES and self._may_be_same(strips, at_s):
-            since = self._seen[-1].since_s if self._seen[-1].since_s < self._seen[-1].at_s else at_s
+        if since == at_s and self._undecided <= UNDECIDED_SAMPLES:
+            since = self._chain_so_far(strips, at_s)
         self._seen.append(_Seen(at_s, strips, digest, since))
         return at_s - since
 
@@ -70,11 +72,18 @@ class FrozenWatch:
         self._seen.clear()
         self._undecided = 0
 
-    def _may_be_same(self, strips: Bytes, at_s: float) -> bool:
-        last = self._seen[-1]
-        if at_s - last.at_s > MEMORY_S or last.strips.shape != strips.shape:
-            return False
-        return float(np.abs(strips.astype(np.int16) - last.strips).mean()) < 1.5
+    def _chain_so_far(self, strips: Bytes, at_s: float) -> float:
+        """Since when a chain lasts that this sample may belong to, though it equals none of it: nothing has moved."""
+        last = self._seen[-1] if self._seen else None
+        if (
+            last is None
+            or last.since_s == last.at_s
+            or at_s - last.at_s > MEMORY_S
+            or last.strips.shape != strips.shape
+        ):
+            return at_s
+        changed = float(np.abs(strips.astype(np.int16) - last.strips).mean())
+        return last.since_s if changed < 1.5 else at_s
 
 
 def strips_of(luma: Bytes) -> Bytes:
@@ -85,19 +94,19 @@ def strips_of(luma: Bytes) -> Bytes:
     return whole[step // 2 :: step].copy()
 
 
-def equal_share(now: Bytes, before: Bytes) -> float:
-    """Share of 8 × 8 blocks that are exactly equal, of those that show something; 0 for pictures of different sizes.
+def telling_blocks(strips: Bytes) -> NDArray[np.bool_]:
+    """Which 8 × 8 blocks show something, (strips, blocks): burnt sky and black night are equal in any case."""
+    blocks = (strips.shape[0], strips.shape[2] // 8, 8)
+    greatest = strips.max(axis=1).reshape(blocks).max(axis=2)
+    telling: NDArray[np.bool_] = greatest - strips.min(axis=1).reshape(blocks).min(axis=2) >= LEAST_RANGE
+    return telling
 
-    Blocks without a range of LEAST_RANGE say nothing: burnt sky and black night are equal in any case. 0 as well when
-    fewer than LEAST_TELLING of all blocks tell anything.
-    """
-    if now.shape != before.shape:
+
+def equal_share(now: Bytes, before: Bytes, telling: NDArray[np.bool_]) -> float:
+    """Share of the telling blocks that are exactly equal; 0 for pictures of different sizes, and when fewer than
+    LEAST_TELLING of all blocks tell anything."""
+    if now.shape != before.shape or telling.mean() < LEAST_TELLING:
         return 0.0
-    strips, _, columns = now.shape
-    blocks = (strips, columns // 8, 8)
-    greatest, least = now.max(axis=1).reshape(blocks).max(axis=2), now.min(axis=1).reshape(blocks).min(axis=2)
-    telling = greatest - least >= LEAST_RANGE
-    if telling.mean() < LEAST_TELLING:
-        return 0.0
-    equal = ~(now != before).any(axis=1).reshape(blocks).any(axis=2)
+    # Eight pixels of a row at once, as one number.
+    equal = ~(now.view(np.uint64) != before.view(np.uint64)).any(axis=1)
     return float(equal[telling].mean())
