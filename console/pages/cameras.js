@@ -5,8 +5,8 @@
 const zone = document.body.dataset.zone, csrf = document.body.dataset.csrf;
 const $ = (id) => document.getElementById(id);
 const video = $("video"), line = $("line");
-const HOURS = 24, LIVE_SLACK_MS = 3000, REFRESH_MS = 10_000, MOST_AHEAD_S = 0.6;
-let chosen = null, leave = () => {}, coverage = null, end = Date.now(), mark = null, cameras = [], turn = 0;
+const LIVE_SLACK_MS = 3000, REFRESH_MS = 10_000, MOST_AHEAD_S = 0.6;
+let hours = 24, chosen = null, leave = () => {}, coverage = null, end = Date.now(), mark = null, cameras = [], turn = 0;
 
 const clock = (ms) => new Date(ms).toLocaleString("zh-CN", { timeZone: zone, hour12: false });
 const say = (text) => { $("say").textContent = text; };
@@ -179,7 +179,7 @@ function mse(mine) {
 // Recordings
 
 async function recordings() {
-  const camera = chosen, from = new Date(end - HOURS * 3_600_000).toISOString(), to = new Date(end).toISOString();
+  const camera = chosen, from = new Date(end - hours * 3_600_000).toISOString(), to = new Date(end).toISOString();
   try {
     const found = await (await api(`/${camera}/recordings?from=${from}&to=${to}`)).json();
     if (camera === chosen) coverage = found;
@@ -194,8 +194,8 @@ function draw() {
   const wide = line.clientWidth * devicePixelRatio, high = line.clientHeight * devicePixelRatio, pen = line.getContext("2d");
   line.width = wide;
   line.height = high;
-  const style = getComputedStyle(document.body), begin = end - HOURS * 3_600_000;
-  const x = (ms) => ((ms - begin) / (HOURS * 3_600_000)) * wide;
+  const style = getComputedStyle(document.body), begin = end - hours * 3_600_000;
+  const x = (ms) => ((ms - begin) / (hours * 3_600_000)) * wide;
   pen.fillStyle = style.getPropertyValue("--line");
   pen.fillRect(0, high * 0.15, wide, high * 0.35);
   pen.fillStyle = style.getPropertyValue("--accent");
@@ -203,12 +203,12 @@ function draw() {
     pen.fillRect(x(Date.parse(span.from)), high * 0.15, Math.max(1, x(Date.parse(span.to)) - x(Date.parse(span.from))), high * 0.35);
   pen.fillStyle = style.getPropertyValue("--dim");
   pen.font = `${11 * devicePixelRatio}px system-ui`;
-  const step = wide / devicePixelRatio < 560 ? 6 : 3;
-  for (let ms = Math.ceil(begin / 3_600_000) * 3_600_000; ms < end; ms += 3_600_000) {
-    const hour = Number(new Date(ms).toLocaleString("en-GB", { timeZone: zone, hour: "2-digit", hour12: false }));
-    if (hour % step) continue;
+  const narrow = wide / devicePixelRatio < 560, minutes = hours === 24 ? (narrow ? 360 : 180) : narrow ? 20 : 10;
+  for (let ms = Math.ceil(begin / 600_000) * 600_000; ms < end; ms += 600_000) {
+    const [hour, minute] = new Date(ms).toLocaleTimeString("en-GB", { timeZone: zone }).split(":").map(Number);
+    if ((hour * 60 + minute) % minutes) continue;
     pen.fillRect(x(ms), high * 0.5, devicePixelRatio, high * 0.1);
-    pen.fillText(`${hour % 24}:00`, Math.min(x(ms) + 2, wide - 32 * devicePixelRatio), high * 0.9);
+    pen.fillText(`${hour}:${String(minute).padStart(2, "0")}`, Math.min(x(ms) + 2, wide - 32 * devicePixelRatio), high * 0.9);
   }
   if (mark !== null) {
     pen.fillStyle = style.getPropertyValue("--s1");
@@ -240,15 +240,22 @@ function play(from, to) {
 }
 
 line.onclick = (event) => {
-  const at = end - HOURS * 3_600_000 * (1 - event.offsetX / line.clientWidth);
+  const at = end - hours * 3_600_000 * (1 - event.offsetX / line.clientWidth);
   const to = Math.min(at + 600_000, Date.now());
   $("from").value = local(at);
   $("to").value = local(to);
   if (Date.now() - at < LIVE_SLACK_MS) live(); else play(at, to);
 };
 $("live").onclick = live;
-$("back").onclick = () => { end -= 3_600_000; recordings(); };
-$("on").onclick = () => { end = Math.min(Date.now(), end + 3_600_000); recordings(); };
+const step = () => (hours * 3_600_000) / 4;
+$("back").onclick = () => { end -= step(); recordings(); };
+$("on").onclick = () => { end = Math.min(Date.now(), end + step()); recordings(); };
+$("zoom").onclick = () => {
+  hours = hours === 24 ? 1 : 24;
+  if (mark !== null) end = Math.min(Date.now(), mark + (hours * 3_600_000) / 2);
+  $("zoom").textContent = hours === 24 ? "1 h" : "24 h";
+  recordings();
+};
 $("play").onclick = () => { if ($("from").value && $("to").value) play(instant($("from").value), instant($("to").value)); };
 $("keep").onclick = () => {
   if (!$("from").value || !$("to").value) return say("请先选定起止时间 choose a span first");

@@ -21,12 +21,13 @@ main{max-width:1440px}
 #wall button[aria-pressed=true]{outline:2px solid var(--accent)}
 #wall img{display:block;width:100%;aspect-ratio:16/9;object-fit:cover;background:#000}
 #wall img.old{opacity:.4}
-#wall span{display:flex;gap:8px;padding:4px 8px;white-space:nowrap;overflow:hidden}
+#wall span{display:block;padding:4px 8px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 #view{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,320px);gap:16px}
 video{display:block;width:100%;aspect-ratio:16/9;background:#000;border-radius:6px}
 #line{display:block;width:100%;height:48px;margin:8px 0 0;cursor:crosshair;touch-action:none}
 .row{display:flex;flex-wrap:wrap;gap:8px;align-items:center;margin:8px 0 0}
 .row label{flex:1 1 144px}
+.why{margin:8px 0 0}
 #say{min-height:21px}
 @media(max-width:800px){#view{grid-template-columns:minmax(0,1fr)}}
 """
@@ -50,10 +51,12 @@ def cameras_page(title: str, zone: str, csrf: str) -> str:
         f'<canvas id="line" tabindex="0" aria-label="录像时间轴 time line of recordings"></canvas></div>'
         f'<div><h2 id="name"></h2><div id="facts" class="dim"></div><p id="say" role="status"></p>'
         f'<div class="row"><button id="live">{both("实时", "Live")}</button>'
-        f'<button id="back">−1 h</button><button id="on">+1 h</button></div>'
-        f'<div class="row"><label>{both("起", "from")}<input id="from" type="datetime-local" step="1"></label>'
-        f'<label>{both("止", "to")}<input id="to" type="datetime-local" step="1"></label></div>'
-        f'<label class="row">{both("调阅事由", "purpose")}<input id="purpose" maxlength="200"></label>'
+        f'<button id="back" title="earlier">‹ 早</button><button id="on" title="later">晚 ›</button>'
+        f'<button id="zoom" aria-pressed="false">1 h</button></div>'
+        f'<div class="row"><label><span>{both("起", "from")}</span>'
+        f'<input id="from" type="datetime-local" step="1"></label>'
+        f'<label><span>{both("止", "to")}</span><input id="to" type="datetime-local" step="1"></label></div>'
+        f'<label class="why"><span>{both("调阅事由", "purpose")}</span><input id="purpose" maxlength="200"></label>'
         f'<div class="row"><button id="play">{both("回放", "Play")}</button>'
         f'<button id="keep">{both("导出", "Export")}</button></div></div></div></section>'
         f'<section><div id="wall"></div><p id="none" class="dim" hidden>'
