@@ -12,7 +12,7 @@ its state stays, and never comes back once it is being deleted (`state` 2) or wa
 same rows may be sent again, in any number: the newest wins. Times are UTC epoch microseconds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal
 
@@ -117,7 +117,7 @@ async def record(
     Runs must come with or before their segments; a segment of an unknown run is refused. Raises what psycopg raises.
     """
     opened = {row.camera for row in changes.segments if row.state == OPEN}
-    lost = frozenset() if retry or not opened else await _lost(connection, opened, holder, epochs)
+    lost = frozenset[int]() if retry else await lost_leases(connection, opened, holder, epochs)
     if changes.runs:
         await _write_runs(connection, changes.runs)
     if changes.inits:
@@ -129,11 +129,16 @@ async def record(
     return Recorded(lost, refused)
 
 
-async def _lost(connection: Connection, cameras: set[int], holder: str, epochs: Mapping[int, int]) -> frozenset[int]:
-    """Which of the cameras are not ours; locks the leases of the others against a takeover until the commit.
+async def lost_leases(
+    connection: Connection, cameras: Collection[int], holder: str, epochs: Mapping[int, int]
+) -> frozenset[int]:
+    """The fence: which of the cameras are not ours; the leases of the others are locked until the commit.
 
-    Locks in the order of names, as store.camera_leases does. Index: leases_pkey.
+    First statement of a transaction; what is written afterwards must leave the lost ones out. Locks in the order of
+    names, as store.camera_leases does. Index: leases_pkey.
     """
+    if not cameras:
+        return frozenset()
     held = sorted(camera for camera in cameras if camera in epochs)
     found = await connection.execute(
         "SELECT l.name, set_config('idle_in_transaction_session_timeout', %(idle)s, true) FROM leases l "
@@ -148,7 +153,7 @@ async def _lost(connection: Connection, cameras: set[int], holder: str, epochs: 
         },
     )
     ours = {int(name.partition(":")[2]) for name, _ in await found.fetchall()}
-    return frozenset(cameras - ours)
+    return frozenset(cameras) - ours
 
 
 async def _write_runs(connection: Connection, runs: Sequence[RunRow]) -> None:

@@ -29,9 +29,6 @@ class CleanerSettings(BaseModel):
     reserve_s: float = Field(
         default=120.0, ge=0, le=86400, description="The oldest goes while there is still room for so many seconds."
     )
-    protected_share: float = Field(
-        default=0.2, gt=0, le=0.9, description="Most of the file system that protected footage may fill."
-    )
     every_s: float = Field(default=10.0, gt=0, le=3600, description="Seconds between two rounds of the cleaner.")
     report_s: float = Field(
         default=300.0, gt=0, le=86400, description="Seconds between two reports of how full the disk is (REC-02)."

@@ -26,7 +26,7 @@ from store import media_roots
 from store.camera_leases import CameraLeases
 from store.camera_leases import Worker as LeaseHolder
 from store.camera_references import keep_references, references_for
-from store.footage import Changes, record
+from store.footage import lost_leases
 from store.pool import Store
 from streams.cleaner import Cleaner
 from streams.clips import Clips
@@ -316,8 +316,9 @@ class Worker:
             return
         try:
             async with self._store.transaction() as connection:
-                await record(connection, Changes(), holder=self.place.holder, epochs=self.leases.epochs)
-                await keep_references(connection, [one.row() for one in ours])
+                cameras = {one.camera for one in ours}
+                lost = await lost_leases(connection, cameras, self.place.holder, self.leases.epochs)
+                await keep_references(connection, [one.row() for one in ours if one.camera not in lost])
         except StoreUnavailable:
             self.sampler.give_back(ours)
 
