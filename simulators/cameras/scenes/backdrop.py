@@ -172,7 +172,8 @@ def _ground(picture: Picture, street: Street, camera: Camera, lighting: Lighting
     half = textures.ground_width(street)
     size = (2 * half, FAR_M - textures.GROUND_NEAR_M)
     origin = np.array([-half, textures.GROUND_NEAR_M, 0.0])
-    lit = _lit(textures.ground(street), None, lighting, camera, origin, _X, _Y, size, (0, 0, 1.0), 0.5)
+    detail = float(np.clip(camera.width / 110, 6, textures.GROUND_PX_M))
+    lit = _lit(textures.ground(street, detail), None, lighting, camera, origin, _X, _Y, size, (0, 0, 1.0), 0.5)
     far = np.array([[-400, -20, -0.05], [400, -20, -0.05], [400, 900, -0.05], [-400, 900, -(0.05).__float__()]])
     grey = (0.42 * lighting.on(np.array([[0, 140.0, 0]]), (0, 0, 1.0))[0] * 0.4 + lighting.haze_colour * 0.6) * 255
     Canvas(picture, camera).plate(far, tuple(np.clip(grey[::-1], 0, 255).tolist()))
@@ -231,13 +232,9 @@ def _wall(
     size = (building.depth if side_wall else building.y1 - building.y0, building.height)
     u = _X if side_wall else _Y
     normal = (0.0, -1.0, 0.0) if side_wall else (float(-building.side), 0.0, 0.0)
-    texture, windows = textures.front(building, side_wall)
     near = max(4.0, float(np.hypot(origin[0] - camera.position[0], max(0.0, building.y0))))
-    wanted = camera.focal / near * 1.2 / textures.FRONT_PX_M
-    if wanted < 0.7:
-        shrink = max(wanted, 0.15)
-        texture = cv2.resize(texture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        windows = cv2.resize(windows, (texture.shape[1], texture.shape[0]), interpolation=cv2.INTER_AREA)
+    detail = float(np.clip(camera.focal / near * 1.2, 5.0, textures.FRONT_PX_M))
+    texture, windows = textures.front(building, side_wall, detail)
     lit = _lit(texture, windows if street.night else None, lighting, camera, origin, u, _Z, size, normal, 1.0)
     _plane(picture, camera, lit, origin, u, _Z, size)
 
@@ -245,7 +242,8 @@ def _wall(
 def _tree(canvas: Canvas, tree: Tree, street: Street, lighting: Lighting) -> None:
     """A trunk and a crown of many small leaf clusters, lit by where they are in the crown."""
     rng = np.random.default_rng(tree.seed)
-    count = 420
+    away = float(_depth(canvas.camera, tree.x, tree.y))
+    count = int(np.clip(tree.crown * canvas.camera.focal / max(away, 1.0) * 4, 50, 420))
     at = rng.normal(size=(count, 3))
     at *= (rng.random((count, 1)) ** 0.4 * tree.crown) / np.linalg.norm(at, axis=1, keepdims=True) * (1.0, 1.0, 0.85)
     points = np.array([tree.x, tree.y, tree.height]) + at
@@ -265,9 +263,8 @@ def _tree(canvas: Canvas, tree: Tree, street: Street, lighting: Lighting) -> Non
     green = np.array([0.24 + 0.10 * tree.tint, 0.34 + 0.03 * tree.tint, 0.15]) * rng.uniform(0.75, 1.2, (count, 1))
     colours = lighting.veiled(green * light, float(depth[0]))
     order = np.argsort(-depth[2:])
-    radius = tree.crown * rng.uniform(0.05, 0.14, count)
-    for i in order:
-        canvas.disc(pixels[2 + i], float(radius[i] * scale[2 + i]), tuple(colours[i].tolist()))
+    radius = tree.crown * rng.uniform(0.05, 0.14, count) * (420 / count) ** 0.4
+    canvas.discs(pixels[2:][order], (radius * scale[2:])[order], colours[order])
 
 
 def _lamp(canvas: Canvas, lamp: Lamp, street: Street, lighting: Lighting) -> None:

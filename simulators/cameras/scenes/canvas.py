@@ -49,6 +49,15 @@ class Canvas:
         if self.mask is not None:
             cv2.circle(self.mask, place.tolist(), size, (255,), -1, cv2.LINE_AA, _SHIFT)
 
+    def discs(self, centres: Points, radii: Points, colours: Points) -> None:
+        """Fill many circles (n, 2), (n,), (n, 3), in this order."""
+        places, tones = fixed(centres).tolist(), colours.tolist()
+        sizes = np.maximum(radii * (1 << _SHIFT), 4).astype(int).tolist()
+        for place, size, tone in zip(places, sizes, tones, strict=True):
+            cv2.circle(self.picture, place, size, tone, -1, cv2.LINE_AA, _SHIFT)
+            if self.mask is not None:
+                cv2.circle(self.mask, place, size, (255,), -1, cv2.LINE_AA, _SHIFT)
+
     def bar(self, a: Points, b: Points, wide_a: float, wide_b: float, colour: tuple[float, ...]) -> None:
         """A bar between two pixels, with a width in pixels at each end; under 1 px it is blended instead."""
         along = b - a

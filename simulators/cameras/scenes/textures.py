@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from simulators.cameras.scenes.camera import Picture
 from simulators.cameras.scenes.world import FAR_M, Building, Street, stream
 
-GROUND_PX_M = 16
-"""Pixels a metre of the street's surface."""
+GROUND_PX_M = 16.0
+"""Pixels a metre of the street's surface, at most."""
 GROUND_NEAR_M = -20.0
 """y of the surface's first row."""
-FRONT_PX_M = 14
+FRONT_PX_M = 14.0
+"""Pixels a metre of a front, at most."""
 
 
 @lru_cache(maxsize=4)
@@ -52,12 +53,13 @@ def ground_width(street: Street) -> float:
     return street.half_road + street.pavement + 24.0
 
 
-def ground(street: Street) -> Picture:
-    """The street's surface from above (rows: y upward from GROUND_NEAR_M, columns: x from −ground_width), RGB."""
+def ground(street: Street, px: float = GROUND_PX_M) -> Picture:
+    """The street's surface from above (rows: y upward from GROUND_NEAR_M, columns: x from −ground_width), RGB;
+    px: pixels a metre."""
     half = ground_width(street)
-    width, height = int(2 * half * GROUND_PX_M), int((FAR_M - GROUND_NEAR_M) * GROUND_PX_M)
+    width, height = int(2 * half * px), int((FAR_M - GROUND_NEAR_M) * px)
     rng = stream(street.seed, "surface")
-    x = (np.arange(width, dtype=np.float32) + 0.5) / GROUND_PX_M - np.float32(half)
+    x = (np.arange(width, dtype=np.float32) + 0.5) / px - np.float32(half)
     coarse, fine = tiled(height, width, 9.0), tiled(height, width, 1.0, (91, 37))
     mottle = (0.82 + 0.26 * coarse + 0.22 * (fine - 0.5)).astype(np.float32)
     base = np.zeros((width, 3), np.float32)
@@ -75,15 +77,15 @@ def ground(street: Street) -> Picture:
         beyond = np.abs(x) > street.half_road + street.pavement
         base[beyond] = (0.33, 0.40, 0.22)
     picture = base[None] * mottle[..., None]
-    _slabs(picture, x, street)
+    _slabs(picture, x, street, px)
     surface: Picture = np.clip(picture * 255, 0, 255).astype(np.uint8)
-    _mark(surface, street, half, fine)
+    _mark(surface, street, half, fine, px)
     return surface
 
 
-def _slabs(picture: NDArray[np.float32], x: Picture, street: Street) -> None:
+def _slabs(picture: NDArray[np.float32], x: Picture, street: Street, px: float) -> None:
     """Joints of the pavement's slabs and the kerb stones."""
-    pixel = 1 / GROUND_PX_M
+    pixel = 1 / px
     inside = (np.abs(x) > street.half_road + 0.3) & (np.abs(x) < street.half_road + street.pavement)
     joint = inside & (np.mod(x, 0.5) < pixel)
     picture[:, joint] *= 0.86
@@ -98,26 +100,26 @@ def _slabs(picture: NDArray[np.float32], x: Picture, street: Street) -> None:
     picture[:, gutter] *= 0.84
 
 
-def _mark(surface: Picture, street: Street, half: float, wear: Picture) -> None:
+def _mark(surface: Picture, street: Street, half: float, wear: Picture, px: float) -> None:
     """Lane marks, crossing, patches and lids, worn by the noise."""
     paint = np.zeros(surface.shape[:2], np.uint8)
     yellow = np.zeros_like(paint)
 
     def strip(mask: Picture, x0: float, y0: float, x1: float, y1: float) -> None:
-        a = (round((min(x0, x1) + half) * GROUND_PX_M), round((y0 - GROUND_NEAR_M) * GROUND_PX_M))
-        b = (round((max(x0, x1) + half) * GROUND_PX_M), round((y1 - GROUND_NEAR_M) * GROUND_PX_M))
+        a = (round((min(x0, x1) + half) * px), round((y0 - GROUND_NEAR_M) * px))
+        b = (round((max(x0, x1) + half) * px), round((y1 - GROUND_NEAR_M) * px))
         cv2.rectangle(mask, a, b, 255, -1)
 
     for x, y, wide, deep, tone in street.patches:
-        a = (round((x + half) * GROUND_PX_M), round((y - GROUND_NEAR_M) * GROUND_PX_M))
-        b = (a[0] + round(wide * GROUND_PX_M), a[1] + round(deep * GROUND_PX_M))
+        a = (round((x + half) * px), round((y - GROUND_NEAR_M) * px))
+        b = (a[0] + round(wide * px), a[1] + round(deep * px))
         if x + wide < street.half_road:
             cut = surface[a[1] : b[1], a[0] : b[0]]
             cut[:] = np.clip(cut * (1 + 0.16 * tone), 0, 255).astype(np.uint8)
             if wide < 1.6:
                 middle = ((a[0] + b[0]) // 2, (a[1] + b[1]) // 2)
-                cv2.circle(surface, middle, round(0.38 * GROUND_PX_M), (62, 60, 58), -1, cv2.LINE_AA)
-                cv2.circle(surface, middle, round(0.30 * GROUND_PX_M), (80, 78, 76), 1, cv2.LINE_AA)
+                cv2.circle(surface, middle, round(0.38 * px), (62, 60, 58), -1, cv2.LINE_AA)
+                cv2.circle(surface, middle, round(0.30 * px), (80, 78, 76), 1, cv2.LINE_AA)
     per_side = len(street.lanes) // 2
     edge = 0.15 + per_side * street.lane_m
     stop = street.zebra_y
@@ -136,7 +138,7 @@ def _mark(surface: Picture, street: Street, half: float, wear: Picture) -> None:
     if stop is not None:
         for mask in (paint, yellow):
             strip(mask, -half, stop - 5.4, half, stop + 5.4)
-            y0, y1 = (round((stop + d - GROUND_NEAR_M) * GROUND_PX_M) for d in (-5.4, 5.4))
+            y0, y1 = (round((stop + d - GROUND_NEAR_M) * px) for d in (-5.4, 5.4))
             mask[y0 : y1 + 1] = 0
         for x in np.arange(-street.half_road + 0.5, street.half_road - 0.4, 0.9):
             strip(paint, x, stop - 2.0, x + 0.45, stop + 2.0)
@@ -149,10 +151,12 @@ def _mark(surface: Picture, street: Street, half: float, wear: Picture) -> None:
         surface[ys, xs] = (surface[ys, xs] * (1 - share) + np.array(colour, np.float32) * share).astype(np.uint8)
 
 
-def front(building: Building, side_wall: bool = False) -> tuple[Picture, Picture]:
-    """The front of a house (rows: from the ground up, columns: along y from y0), RGB; and its lit windows, RGB."""
+def front(building: Building, side_wall: bool = False, px: float = FRONT_PX_M) -> tuple[Picture, Picture]:
+    """The front of a house (rows: from the ground up, columns: along y from y0), RGB; and its lit windows, RGB.
+
+    px: pixels a metre."""
     length = building.depth if side_wall else building.y1 - building.y0
-    width, height = max(8, int(length * FRONT_PX_M)), int(building.height * FRONT_PX_M)
+    width, height = max(8, int(length * px)), int(building.height * px)
     rng = np.random.default_rng(building.seed + side_wall)
     wall = tiled(height, width, 5.0, (building.seed % 500, 17))
     wall = 0.86 + 0.2 * wall + 0.06 * (tiled(height, width, 1.0, (5, building.seed % 500)) - 0.5)
@@ -168,24 +172,25 @@ def front(building: Building, side_wall: bool = False) -> tuple[Picture, Picture
     first = 1 if building.shops and not side_wall else 0
     for floor in range(first, building.floors):
         bottom = floor * building.floor_m
-        _row(picture, bottom - 0.06, bottom + 0.06, 0.9)
+        _row(picture, px, bottom - 0.06, bottom + 0.06, 0.9)
         for i in range(bays):
             if side_wall and rng.random() < 0.6:
                 continue
-            _window(picture, lit, building, i * bay, bay, bottom, rng, lit_share)
+            _window(picture, px, lit, building, i * bay, bay, bottom, rng, lit_share)
     if first:
-        _shops(picture, lit, building, length, rng)
-    _row(picture, building.height - 0.5, building.height - 0.2, 0.8)
+        _shops(picture, px, lit, building, length, rng)
+    _row(picture, px, building.height - 0.5, building.height - 0.2, 0.8)
     return picture, lit
 
 
-def _row(picture: Picture, bottom: float, top: float, factor: float) -> None:
-    a, b = max(0, int(bottom * FRONT_PX_M)), int(top * FRONT_PX_M)
+def _row(picture: Picture, px: float, bottom: float, top: float, factor: float) -> None:
+    a, b = max(0, int(bottom * px)), int(top * px)
     picture[a:b] = (picture[a:b] * factor).astype(np.uint8)
 
 
 def _window(
     picture: Picture,
+    px: float,
     lit: Picture,
     building: Building,
     left: float,
@@ -195,7 +200,6 @@ def _window(
     lit_share: float,
 ) -> None:
     """One window with frame, curtain, sometimes a balcony or the box of an air conditioner below it."""
-    px = FRONT_PX_M
     x0, x1 = int((left + bay * 0.2) * px), int((left + bay * 0.8) * px)
     y0, y1 = int((bottom + building.floor_m * 0.32) * px), int((bottom + building.floor_m * 0.84) * px)
     if building.balconies:
@@ -223,9 +227,11 @@ def _window(
         cv2.circle(picture, (x0 + int(0.4 * px), y0 - int(0.47 * px)), int(0.2 * px), (110, 110, 108), 1, cv2.LINE_AA)
 
 
-def _shops(picture: Picture, lit: Picture, building: Building, length: float, rng: np.random.Generator) -> None:
+def _shops(
+    picture: Picture, px: float, lit: Picture, building: Building, length: float, rng: np.random.Generator
+) -> None:
     """Ground floor: roller doors, panes and a sign above each shop."""
-    px, top = FRONT_PX_M, building.floor_m
+    top = building.floor_m
     left, index = 0.0, 0
     while left < length - 2.5:
         width = float(min(rng.uniform(3.2, 6.5), length - left))

@@ -52,7 +52,7 @@ class _Server:
         self._lock = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._complaints: deque[str] = deque(maxlen=20)
-        self._answer = ""
+        self._answer = self._refusal = ""
 
     def start(self) -> str:
         """What draws; starts the child when none runs. A refusal is remembered."""
@@ -62,6 +62,8 @@ class _Server:
     def _start(self) -> str:
         if self._child is not None and self._child.poll() is None:
             return self._answer
+        if self._refusal:
+            raise EngineMissing(self._refusal)
         command = [sys.executable, "-m", "simulators.cameras.scenes.rendered.server"]
         self._child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=_ROOT, bufsize=0
@@ -70,15 +72,16 @@ class _Server:
         said = json.loads(self._line() or b'{"failed": ""}')
         if "ready" not in said:
             self.stop()
-            why = said["failed"] or f"the renderer does not start ({self._last_words()})"
-            raise EngineMissing(why)
+            self._refusal = said["failed"] or f"the renderer does not start ({self._last_words()})"
+            raise EngineMissing(self._refusal)
         self._answer = str(said["ready"])
         return self._answer
 
     def _listen(self, child: "subprocess.Popen[bytes]") -> None:
         assert child.stderr is not None
-        for line in child.stderr:
-            self._complaints.append(line.decode(errors="replace").strip())
+        with child.stderr as complaints:
+            for line in complaints:
+                self._complaints.append(line.decode(errors="replace").strip())
 
     def _last_words(self) -> str:
         return self._complaints[-1] if self._complaints else "it said nothing"
