@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from simulators.cameras.loop import Encoded
 
 FORMAT = 1
 """Raised when loops of old are no longer what they should be."""
+KEPT_DAYS = 30
+"""Loops that were not used for so long are removed."""
 Pair = tuple[Encoded, Encoded]
 """Main stream and sub-stream of the same pictures."""
 
@@ -37,6 +40,7 @@ def pair(key: str, make: Callable[[], Pair], where: Path | None = None) -> Pair:
     """
     path = (where or folder()) / f"{key}.loop"
     with contextlib.suppress(OSError, msgspec.DecodeError, ValueError):
+        os.utime(path)
         kept: Pair = msgspec.msgpack.decode(path.read_bytes(), type=Pair)
         return kept
     made = make()
@@ -45,7 +49,16 @@ def pair(key: str, make: Callable[[], Pair], where: Path | None = None) -> Pair:
         with os.fdopen(handle, "wb") as file:
             file.write(msgspec.msgpack.encode(made))
         Path(beside).replace(path)
+        forget_old(path.parent, time.time() - KEPT_DAYS * 86_400)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
     return made
+
+
+def forget_old(where: Path, before_s: float) -> None:
+    """Removes what was last used before a time (epoch seconds), and what was left half written."""
+    for path in where.glob("*.loop*"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < before_s:
+                path.unlink()
