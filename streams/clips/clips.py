@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 @dataclass
 class ClipsStats:
-    """Figures since the start. gone: answers that failed because a file was missing or too short."""
+    """Figures since the start. gone: answers that failed because a file vanished meanwhile."""
 
     clips: int = 0
     clips_kept: int = 0
@@ -41,6 +41,8 @@ class ClipsStats:
     pictures: int = 0
     pictures_refused: int = 0
     gone: int = 0
+    lost: int = 0
+    """Stretches of footage left out of an answer since their files are missing or too short."""
 
 
 class Clips:
@@ -102,7 +104,9 @@ class Clips:
             found = choose(rows, from_us, to_us, now_us, folder_of, one_codec=True)
             return virtual_file(found, rows.inits, folder_of)
 
-        return await self._counted(self._in_thread(make))
+        made = await self._in_thread(make)
+        self.stats.lost += sum(gap.reason == "lost" for gap in made.gaps)
+        return made
 
     async def playlist(
         self, camera: int, stream: StreamName, from_us: int, to_us: int, url_of: Callable[[StoredSegment], str]

@@ -7,7 +7,7 @@ from store.footage import OPEN, ClockRow, InitRow
 from store.footage_reading import clock_points, inits
 from store.footage_spans import StoredSegment, segments_before, segments_between
 from store.pool import Connection, Store
-from streams.clips.places import FolderOf
+from streams.clips.places import FolderOf, segment_path
 from streams.clips.select import SMALLEST_GAP_US, Gap, GapReason, Selection, select
 
 ROW_LAG_US = 15_000_000
@@ -45,14 +45,17 @@ async def _with_details(connection: Connection, segments: Sequence[StoredSegment
 def choose(
     rows: FootageRows, from_us: int, to_us: int, now_us: int, folder_of: FolderOf, *, one_codec: bool
 ) -> Selection:
-    """The selection of [from_us, to_us).
+    """The selection of [from_us, to_us). Looks at each segment's file, so in a thread: one that is lost costs its own
+    footage and not the whole answer.
 
     one_codec: only footage in the codec of the first picture (an MP4 track cannot change it). now_us: the future is no
     gap, nor is what an open segment's row does not say yet.
     """
-    left_out: dict[tuple[str, int], GapReason] = {
-        (segment.run, segment.n): "elsewhere" for segment in rows.segments if folder_of(segment.root) is None
-    }
+    left_out: dict[tuple[str, int], GapReason] = {}
+    for segment in rows.segments:
+        reason = _unavailable(segment, folder_of)
+        if reason is not None:
+            left_out[segment.run, segment.n] = reason
     found = select(rows.segments, rows.clocks, from_us, to_us, left_out=left_out)
     if one_codec and found.pieces:
         codec = _codec(rows, found.pieces[0].segments[0])
@@ -62,6 +65,16 @@ def choose(
         found = select(rows.segments, rows.clocks, from_us, to_us, left_out=left_out)
     newest = max((segment.end_us for segment in rows.segments if segment.state == OPEN), default=None)
     return replace(found, gaps=tuple(_without_future(found.gaps, now_us, newest)))
+
+
+def _unavailable(segment: StoredSegment, folder_of: FolderOf) -> GapReason | None:
+    folder = folder_of(segment.root)
+    if folder is None:
+        return "elsewhere"
+    try:
+        return None if segment_path(folder, segment).stat().st_size >= segment.length else "lost"
+    except OSError:
+        return "lost"
 
 
 def _codec(rows: FootageRows, segment: StoredSegment) -> str:

@@ -15,8 +15,9 @@ from store.footage import ClockRow
 from store.footage_spans import StoredSegment
 from streams.clips.clock_map import ClockMap
 
-GapReason = Literal["nothing", "elsewhere", "codec"]
-"""nothing: no footage; elsewhere: in a folder that this process does not serve; codec: not in the clip's codec."""
+GapReason = Literal["nothing", "elsewhere", "lost", "codec"]
+"""nothing: no footage; elsewhere: in a folder that this process does not serve; lost: the file is missing or shorter
+than its row says; codec: not in the clip's codec."""
 SMALLEST_GAP_US = 500_000
 """What is missing for a shorter time is no gap worth a word: a picture of a slow camera, the error of a clock."""
 

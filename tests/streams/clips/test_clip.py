@@ -13,7 +13,6 @@ from streams.clips import ClipsSettings, FootageGone
 from streams.clips.clips import Clips
 from tests.streams.clips.conftest import T0, Shown, at
 from tests.streams.clips.playing import decodes_without_a_word, packet_times, pictures, probe, whole
-from tests.support.footage import Made
 from tests.support.packets import encode_audio, encode_video, with_audio
 
 STEP = 6000
@@ -156,30 +155,32 @@ async def test_a_root_that_is_not_served_here_is_told(shown: Shown) -> None:
     elsewhere.close()
 
 
-async def vanished(shown: Shown) -> list[Made]:
-    return await shown.maker.record(steady(150), T0)
-
-
-async def test_a_lost_file_is_an_error_before_the_headers(shown: Shown) -> None:
-    made = await vanished(shown)
+async def test_lost_files_cost_their_own_footage_and_no_more(shown: Shown) -> None:
+    made = await shown.maker.record(steady(240), T0)
     made[1].path.unlink()
-    with pytest.raises(FootageGone):
-        await shown.export(0, 10)
-    assert pictures(await shown.export(0, 3.9)) == list(range(59))
-    assert shown.clips.stats.gone == 1
-
-
-async def test_a_short_file_is_an_error_before_the_headers(shown: Shown) -> None:
-    made = await vanished(shown)
-    with made[2].path.open("r+b") as file:
-        file.truncate(made[2].path.stat().st_size - 1)
-    with pytest.raises(FootageGone):
-        await shown.export(0, 10)
+    with made[3].path.open("r+b") as file:
+        file.truncate(made[3].row.size - 1)
+    file = await shown.export(0, 20)
+    plays_well(file)
+    assert pictures(file) == [*range(60), *range(120, 180)]
+    told = [(4, 8, "lost"), (12, 16, "lost"), (16, 20, "nothing")]
+    assert shown.headers["footage-gaps"] == ",".join(
+        f"{at(begin) // 1000}-{at(end) // 1000}:{reason}" for begin, end, reason in told
+    )
+    assert shown.clips.stats.lost == 2
+    text = await shown.clips.playlist(shown.camera, "main", at(0), at(20), lambda one: f"{one.n}")
+    assert text.count("#EXT-X-DISCONTINUITY") == 1
+    made[2].path.unlink()
+    made[0].path.unlink()
+    with pytest.raises(NotFound):
+        await shown.clips.clip(shown.camera, "main", at(0), at(20))
 
 
 async def test_a_file_that_vanishes_meanwhile_breaks_the_body(shown: Shown) -> None:
-    made = await vanished(shown)
+    made = await shown.maker.record(steady(150), T0)
     answer = await shown.clips.respond_clip(shown.camera, "main", at(0), at(10), "GET", {})
     made[2].path.unlink()
     with pytest.raises(FootageGone):
         await whole(answer.body)
+    file = await shown.export(0, 10)
+    assert pictures(file) == list(range(120)), "computed anew, since the kept one cannot be sent"
