@@ -29,7 +29,7 @@ from store.pool import Store
 from streams.cleaner_settings import LAW_DAYS, CleanerSettings
 from streams.deleting import At, finish, nowhere
 from streams.headroom import Disk, Outlook, Stock, disk_of, headroom, outlook
-from streams.layout import check_root, day_of_us
+from streams.layout import check_root, day_of_us, waiting_journals
 from streams.stock import StockTaker
 from streams.sweep import Sweep
 
@@ -46,6 +46,7 @@ _DAY_US: Final = 86_400_000_000
 _FORGET_RUNS_US: Final = 7 * _DAY_US
 _SWEEP_EVERY_S: Final = 60.0
 _STAND_BY_S: Final = 2.0
+_JOURNALS_WITHIN_S: Final = 60.0
 
 
 @dataclass(slots=True)
@@ -104,6 +105,7 @@ class Cleaner:
 
     async def _work(self, part: Part) -> None:
         await self.finish_marked()  # so that the sweep does not meet them
+        await self.journals_come_in()
         await self.sweep.everything()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._every(self._settings.every_s, partial(self._round, part)))
@@ -139,6 +141,13 @@ class Cleaner:
         async with self._store.transaction() as connection:
             await self.lease.fence(connection)
             await drop_empty_runs(connection, self._root, now_us - kept_us - _FORGET_RUNS_US, AT_ONCE)
+
+    async def journals_come_in(self) -> None:
+        """Waits for the journals of recorders that died while the store was away: they know their files better than
+        the sweep can. Not for ever: of a worker that does not come back, the files tell."""
+        until_s = self._clock.monotonic() + _JOURNALS_WITHIN_S
+        while self._clock.monotonic() < until_s and await asyncio.to_thread(waiting_journals, self._folder):
+            await self._clock.sleep(0.5)
 
     async def finish_marked(self) -> None:
         """Steps 2 and 3 of what was marked and not finished, whoever did it."""

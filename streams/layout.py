@@ -1,4 +1,5 @@
-"""Where things lie in a media root: `<camera id>/<main|sub>/<UTC day>/<run>-<n>.mp4`, `lost+found/`, `.wangge-root`.
+"""Where things lie in a media root: `<camera id>/<main|sub>/<UTC day>/<run>-<n>.mp4`, `lost+found/`, `.wangge-root`,
+journals.
 
 Camera ids begin with a letter or digit and hold no slash (the registry sees to it), so none meets the other names. On
 file systems that take no colon in names nothing is recorded; Linux and macOS take it.
@@ -18,6 +19,8 @@ from core.media import STREAMS
 
 ROOT_FILE: Final = ".wangge-root"
 LOST_AND_FOUND: Final = "lost+found"
+JOURNAL: Final = ".journal-"
+"""Journals of the root's workers: this, and the worker's number (streams.recorder.journal)."""
 _NAME: Final = re.compile(r"(?P<run>[0-9A-Z]{26})-(?P<n>[0-9]{1,9})\.mp4")
 _ID: Final = re.compile(r"[0-9A-Z]{26}")
 
@@ -116,6 +119,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def waiting_journals(folder: Path) -> bool:
+    """Whether a journal in this root still holds rows that the store has not got; blocking. Raises OSError."""
+    return any(path.stat().st_size for path in folder.glob(f"{JOURNAL}*"))
 
 
 def day_folders(place: Path) -> set[date]:

@@ -3,8 +3,8 @@
 A row without its file goes, and its span is reported as a GAP fact. A file without its row is adopted by what it holds
 and by its name, else put into `lost+found`: nothing is deleted here. An open row whose recorder is dead is closed with
 what is really on disk, its torn end cut off. What a living recorder writes is left alone: it holds a lock on its file
-and its camera's lease. Runs under the cleaner's lease, a day folder at a time, so memory is bounded. A journal of a
-recorder is best replayed before.
+and its camera's lease. Runs under the cleaner's lease, a day folder at a time, so memory is bounded. The cleaner
+lets journals of recorders come in before.
 """
 
 import asyncio

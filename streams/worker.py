@@ -33,7 +33,7 @@ from streams.clips import Clips
 from streams.fact_book import FactBook
 from streams.headroom import disk_of
 from streams.hub import Hub
-from streams.layout import open_root
+from streams.layout import JOURNAL, open_root
 from streams.live import Live
 from streams.quality import MOST_PACKETS, Sampler, references_of
 from streams.recorder import Recorder
@@ -92,7 +92,7 @@ class Worker:
         self._is_recording = False
         self.facts = FactBook(store)
         self.recorder = Recorder(place.folder, root, settings.recorder, settings.cleaner)
-        journal = Journal(place.folder / f".journal-{place.number}")
+        journal = Journal(place.folder / f"{JOURNAL}{place.number}")
         self.ledger = Ledger(store, self.recorder, self.leases, place.holder, journal, settings.recorder)
         self.sampler = Sampler(settings.quality, place.folder, self.facts.add, root)
         self.live = Live(settings.live, self._hub)

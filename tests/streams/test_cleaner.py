@@ -226,6 +226,28 @@ async def test_nothing_is_deleted_on_a_disk_that_is_not_there_or_without_the_lea
     assert await rows(root.store, SEGMENTS) == [(2, 1, 1)]
 
 
+async def test_the_sweep_waits_for_journals_but_not_for_ever(root: Root) -> None:
+    clock = FakeClock(NOW_MS)
+    cleaner = Cleaner(root.store, "test", root.id, root.folder, ANY_DISK, clock)
+    journal = root.folder / ".journal-1"
+    journal.touch()
+    await cleaner.journals_come_in()
+    for seconds, emptied in ((10, True), (70, False)):
+        journal.write_bytes(b"rows")
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(cleaner.journals_come_in())
+            for _ in range(seconds * 2):
+                while not clock.sleeping and not waiting.done():  # noqa: ASYNC110 - the test has a time limit
+                    await asyncio.sleep(0.001)
+                clock.advance_ms(500)
+            if emptied:
+                assert not waiting.done()
+                journal.write_bytes(b"")
+                while not clock.sleeping and not waiting.done():  # noqa: ASYNC110 - the test has a time limit
+                    await asyncio.sleep(0.001)
+                clock.advance_ms(500)
+
+
 async def test_one_of_two_cleans_and_the_other_takes_over(root: Root) -> None:
     await days_of_footage(root, range(40, 38, -1))
     board = Board()
