@@ -79,14 +79,13 @@ class LogIns:
         version = (found.st_mtime_ns, found.st_ino, found.st_size)
         if version == self._seen:
             return
-        self._seen = version
         if stat.S_IMODE(found.st_mode) & 0o077:
             log.warning("cameras.log_ins_open", file=str(self.path), remedy=f"chmod 600 {self.path}")
         try:
             held, problems = parse_log_ins(_text(self.path), str(self.path))
         except ConfigurationError as error:
             held, problems = dict(self._held), [str(error)]
-        self._held = held
+        self._held, self._seen = held, version  # in this order: another thread must not find the old ones called new
         before, self.problem = self.problem, "; ".join(problems) or None
         if self.problem is not None and self.problem != before:
             log.warning("cameras.log_ins_wrong", file=str(self.path), reason=self.problem)
