@@ -12,6 +12,7 @@ from simulators import truth
 from simulators.cameras import fault_kinds, fault_plan, ledger
 from simulators.cameras import fleet as fleets
 from simulators.cameras.control import Control
+from simulators.cameras.discovery import announced
 from simulators.cameras.fleet import Fleet
 from simulators.cameras.injector import Injector
 from simulators.cameras.onvif import Device
@@ -72,7 +73,10 @@ async def run_cameras(
             if options.onvif is not None:
                 device = Device(server, fleet, options.user, options.password or "")
                 device.port = await stack.enter_async_context(serving(device.answer, options.host, options.onvif))
-                say(f"onvif http://{options.host}:{device.port}/onvif/device_service")
+                service = f"http://{options.host}:{device.port}/onvif/device_service"
+                say(f"onvif {service}")
+                with contextlib.suppress(OSError):  # somebody else answers probes on this machine
+                    await stack.enter_async_context(announced(next(iter(fleet.cameras)), service, options.host))
             _announce(server, fleet, say)
             injector.schedule(planned)
             ready(server)

@@ -44,14 +44,14 @@ def encoded(form: Form, seconds: float = 2.0, seed: int = 1) -> Encoded:
 
 @pytest.fixture(scope="session")
 def main_loop() -> Loop:
-    """Two seconds of H.264."""
-    return prepared(encoded(MAIN))
+    """A second of H.264."""
+    return prepared(encoded(MAIN, 1.0))
 
 
 @pytest.fixture(scope="session")
 def sub_loop() -> Loop:
     """Its sub-stream."""
-    return prepared(encoded(SUB))
+    return prepared(encoded(SUB, 2.0))
 
 
 @pytest.fixture

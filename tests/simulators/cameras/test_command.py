@@ -60,7 +60,7 @@ async def test_a_file_is_played_and_counted(tmp_path: Path) -> None:
         urls = re.findall(r"rtsp://\S+", said[-1])
         async with asyncio.TaskGroup() as group:
             seen = [group.create_task(probe(url)) for url in urls]
-            await asyncio.sleep(5.5)
+            await asyncio.sleep(4.5)
             process.send_signal(signal.SIGTERM)
         out, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")

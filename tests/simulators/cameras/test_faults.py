@@ -250,11 +250,11 @@ async def test_a_slow_line_lags_and_catches_up(pair: tuple[Encoded, Encoded]) ->
         one = await client(injector)
         feed = injector.fleet.cameras["cam-0001"].streams["main"][0]
         running = await begin(injector, "slow", 0.3)
-        stamp, until = 0, time.monotonic() + 2.5
+        stamp, until = 0, time.monotonic() + 1.8
         while time.monotonic() < until:
             stamp = timestamp(await one.receive())
         lag = (feed.timestamp_at(time.monotonic()) - stamp) % (1 << 32)
-        assert lag > 90_000
+        assert lag > 60_000
         injector.end(running)
         async with asyncio.timeout(5):
             while (feed.timestamp_at(time.monotonic()) - timestamp(await one.receive())) % (1 << 32) > 20_000:

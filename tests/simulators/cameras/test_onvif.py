@@ -1,5 +1,6 @@
 """The ONVIF device, asked by a client library in real use, by curl-like requests and by rubbish."""
 
+import asyncio
 import hashlib
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from simulators.cameras import Server, soap
 from simulators.cameras.camera import camera
+from simulators.cameras.discovery import announced, probe_id
 from simulators.cameras.fleet import Fleet
 from simulators.cameras.footage import Plan
 from simulators.cameras.loop import Loop
@@ -136,3 +138,38 @@ async def test_requests_that_are_none(main_loop: Loop, sub_loop: Loop) -> None:
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=100).map(lambda text: envelope(DEVICE, "x", inner=text))))
 def test_reading_never_fails(data: bytes) -> None:
     soap.call(data)
+
+
+PROBE = (
+    f'<e:Envelope xmlns:e="{soap.ENVELOPE}" xmlns:w="http://schemas.xmlsoap.org/ws/2004/08/addressing">'
+    "<e:Header><w:MessageID>urn:uuid:1-2</w:MessageID></e:Header><e:Body>"
+    '<d:Probe xmlns:d="http://schemas.xmlsoap.org/ws/2005/04/discovery"><d:Types>dn:NetworkVideoTransmitter</d:Types>'
+    "</d:Probe></e:Body></e:Envelope>"
+)
+
+
+class Asker(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, sender: tuple[str, int]) -> None:
+        self.answer.set_result(data)
+
+
+async def test_probes_are_answered() -> None:
+    async with announced("c-1", "http://127.0.0.1:1/onvif/device_service", port=0) as port:
+        loop = asyncio.get_running_loop()
+        transport, asker = await loop.create_datagram_endpoint(Asker, remote_addr=("127.0.0.1", port))
+        transport.sendto(b"rubbish")
+        transport.sendto(PROBE.replace("NetworkVideoTransmitter", "Printer").encode())
+        transport.sendto(PROBE.encode())
+        answer = (await asyncio.wait_for(asker.answer, 5)).decode()
+        transport.close()
+    assert "<a:RelatesTo>urn:uuid:1-2</a:RelatesTo>" in answer
+    assert "<d:XAddrs>http://127.0.0.1:1/onvif/device_service</d:XAddrs>" in answer
+
+
+@given(st.binary(max_size=200))
+def test_probes_of_rubbish(data: bytes) -> None:
+    probe_id(data)
+    probe_id(PROBE.encode().replace(b"1-2", data))

@@ -30,13 +30,13 @@ async def test_main_and_sub_with_digest_over_the_seam(one_camera: Camera, qop: b
     async with Server([one_camera], user="admin", password="p@ss word", qop=qop) as server:
         base = f"rtsp://admin:p%40ss%20word@127.0.0.1:{server.port}/cam-0001"
         async with asyncio.TaskGroup() as group:
-            main = group.create_task(played(server, base + "?channel=1&subtype=0", 4.2))
+            main = group.create_task(played(server, base + "?channel=1&subtype=0", 3.2))
             sub = group.create_task(probe(base + "/sub"))
     assert (main.result().errors, sub.result().errors) == ("", "")
     assert (main.result().streams[0]["width"], sub.result().streams[0]["width"]) == (320, 160)
     frames = {one.stream: one.frames for one in server.sent}
     assert {"main": main.result().frames, "sub": sub.result().frames} == frames
-    assert frames["main"] > 30
+    assert frames["main"] > 20
     assert {after - before for before, after in pairwise(main.result().pts)} == {6000}
     assert {after - before for before, after in pairwise(sub.result().pts)} == {12000}
 
@@ -44,20 +44,20 @@ async def test_main_and_sub_with_digest_over_the_seam(one_camera: Camera, qop: b
 async def test_h265() -> None:
     loop = prepared(encoded(replace(MAIN, codec="h265"), 1.0))
     async with Server([camera("x", [loop], [], 1)]) as server:
-        found = await played(server, server.url("x"), 3.0)
+        found = await played(server, server.url("x"), 2.6)
     assert found.streams[0]["codec_name"] == "hevc"
     assert found.errors == ""
-    assert found.frames == server.sent[0].frames > 20
+    assert found.frames == server.sent[0].frames > 15
 
 
 async def test_b_frames_keep_their_times() -> None:
-    loop = prepared(encoded(replace(MAIN, bframes=True)))
+    loop = prepared(encoded(replace(MAIN, bframes=True), 1.0))
     assert any(unit.pts > after.pts for unit, after in pairwise(loop.units))
     assert all(0 <= unit.pts <= unit.send for unit in loop.units)
     async with Server([camera("x", [loop], [], 1)]) as server:
-        found = await played(server, server.url("x"), 4.0)
+        found = await played(server, server.url("x"), 3.0)
     assert found.errors == ""
-    assert found.frames == server.sent[0].frames > 30
+    assert found.frames == server.sent[0].frames > 20
     assert {after - before for before, after in pairwise(sorted(found.pts)[:-3])} == {6000}
 
 
@@ -104,9 +104,9 @@ async def test_many_clients_get_the_same_time_stamps(one_camera: Camera) -> None
 async def test_time_stamps_wrap(main_loop: Loop) -> None:
     one = camera("x", [main_loop], [], 1)
     feed = one.streams["main"][0]
-    feed.base = (1 << 32) - feed.ticks(time.monotonic()) - 2 * 90_000
+    feed.base = (1 << 32) - feed.ticks(time.monotonic()) - 150_000
     async with Server([one]) as server:
-        found = await played(server, server.url("x"), 4.0)
+        found = await played(server, server.url("x"), 3.0)
     assert found.errors == ""
     assert {after - before for before, after in pairwise(found.pts)} == {6000}
     assert server.sent[0].first_timestamp > server.sent[0].last_timestamp  # type: ignore[operator]
