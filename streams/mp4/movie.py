@@ -45,22 +45,21 @@ def head(video: MovieTrack, audio: MovieTrack | None, size: tuple[int, int], pay
     if audio is not None:
         tracks.append(_Tables(audio, payload_bytes))
     tail = mdat_header(payload_bytes)
-    before = len(FTYP) + len(_moov(tracks, size, 0)) + len(tail)
-    return FTYP + _moov(tracks, size, before) + tail
+    # Boxes have sizes of fixed length, so the tables may be left out to learn how long the rest is.
+    rest = len(_moov(tracks, size, [b""] * len(tracks)))
+    before = len(FTYP) + rest + sum(track.table_bytes for track in tracks) + len(tail)
+    return b"".join((FTYP, _moov(tracks, size, [track.table(before) for track in tracks]), tail))
 
 
-def _moov(tracks: Sequence["_Tables"], size: tuple[int, int], payload_at: int) -> bytes:
-    video = tracks[0]
-    parts = [
-        video_track(
-            size, video.table(payload_at), duration=video.duration, shown=video.shown, edits=_edits(video.track)
-        ),
-        *(
-            audio_track(audio.table(payload_at), duration=audio.duration, shown=audio.shown, edits=_edits(audio.track))
-            for audio in tracks[1:]
-        ),
-    ]
-    return box(b"moov", mvhd(max(track.shown for track in tracks)), *parts)
+def _moov(tracks: Sequence["_Tables"], size: tuple[int, int], tables: Sequence[bytes]) -> bytes:
+    made: list[bytes] = []
+    for track, table in zip(tracks, tables, strict=True):
+        shown = {"duration": track.duration, "shown": track.shown}
+        edits = _edits(track.track)
+        made.append(
+            audio_track(table, edits=edits, **shown) if made else video_track(size, table, edits=edits, **shown)
+        )
+    return box(b"moov", mvhd(max(track.shown for track in tracks)), *made)
 
 
 class _Tables:
@@ -86,6 +85,11 @@ class _Tables:
         self._head = b"".join(parts)
         # A moov of more than 1 GiB is not to be: so this much room decides without knowing its length.
         self._is_large = payload_bytes + (1 << 30) > LARGEST_32
+
+    @property
+    def table_bytes(self) -> int:
+        """Length of what `table` gives."""
+        return len(self._head) + 16 + len(self._chunk_offsets) * (8 if self._is_large else 4)
 
     def table(self, payload_at: int) -> bytes:
         """All boxes, for a payload that begins at that byte of the file."""
