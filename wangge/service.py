@@ -221,6 +221,9 @@ class Service:
         """What a camera worker is told; no secret but the DSN."""
         settings, data = self.plan.settings, self.plan.data
         told = settings.model_dump(mode="json", include={"site", "log", "devices", "streams"}, exclude_defaults=True)
+        if _is_local(settings.http.host) and not settings.streams.live.ice_addresses:
+            live = told.setdefault("streams", {}).setdefault("live", {})
+            live["ice_addresses"] = [settings.http.host]  # who cannot reach the page needs no live video
         return {
             "dsn": self.store.dsn,
             "settings": told,
@@ -287,6 +290,10 @@ async def _started_or_stopped(tree: Supervisor, stop: asyncio.Event) -> bool:
         ready.cancel()
         told.cancel()
     return is_ready
+
+
+def _is_local(host: str) -> bool:
+    return host in ("127.0.0.1", "::1")
 
 
 def _shown(host: str) -> str:

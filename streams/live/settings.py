@@ -18,7 +18,8 @@ class LiveSettings(BaseModel):
     most_sessions_per_camera: int = Field(default=16, ge=1, le=10_000, description="Viewers of one camera at once.")
     ice_addresses: tuple[Address, ...] = Field(
         default=(),
-        description="Addresses of this machine on which WebRTC listens (UDP); empty: all of its addresses.",
+        description="Addresses of this machine on which WebRTC listens (UDP); empty: http.host where that is local, "
+        "else all addresses of the machine.",
     )
     ice_announced: tuple[Address, ...] = Field(
         default=(),
