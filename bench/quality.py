@@ -5,7 +5,6 @@ night, two thirds of them with one fault, one third with a picture that only loo
 of the real rules against the truth (bench.quality_runs). Intervals: Wilson, 95 %. Real clips must open nothing.
 """
 
-import os
 import random
 import time
 from itertools import cycle
@@ -37,8 +36,8 @@ from streams.quality.watch import SampledCamera, Watch
 
 RUNS, QUICK_RUNS = 200, 24
 CLIP_SAMPLES, QUICK_CLIP_SAMPLES = 60, 30
-CLIPS_VARIABLE = "WANGGE_FOOTAGE"
-"""Environment variable with the folder of real clips; without it that row is left out."""
+CLIPS = Path("../shared/data/footage")
+"""Folder of real clips; where it is missing that row is left out."""
 FAULTS = ("dark", "blur", "cover", "shake", "noise", "over_exposed", "cast", "freeze")
 MILD = (("blur", 0.2), ("noise", 0.2), ("cast", 0.2), ("over_exposed", 0.2), ("shake", 0.1), ("dark", 0.2))
 LIKELY = 1.959964
@@ -142,8 +141,7 @@ def _is_wrong(outcome: Outcome) -> bool:
 
 def clips(samples: int) -> list[Result]:
     """`quality_real`: events that real footage opened, each clip played over and over as one camera by day."""
-    folder = os.environ.get(CLIPS_VARIABLE)
-    files = sorted(file for file in Path(folder).iterdir() if file.suffix in (".mp4", ".avi")) if folder else []
+    files = sorted(file for file in CLIPS.glob("*") if file.suffix in (".mp4", ".avi"))
     if not files:
         return []
     opened = {file.name: clip_events(file, samples) for file in files}

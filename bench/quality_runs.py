@@ -35,7 +35,8 @@ from streams.quality.watch import SampledCamera, Watch
 
 SIZE = (640, 360)
 INTERVAL_S = 10.0
-AFTER_KEY, FPS = 4, 15
+AFTER_KEY, STILL_AFTER, FPS = 4, 60, 15
+"""Pictures coded after each key frame."""
 LEARN, WELL, FAULT, AFTER = 12, 3, 12, 6
 """Samples of each part of a run."""
 DAY_US, NIGHT_US = 1_748_750_400_000_000, 1_748_793_600_000_000
@@ -122,14 +123,18 @@ def pictures_of(plan: Plan) -> Iterator[tuple[float, bool, Picture]]:
     frozen: Picture | None = None
     for number in range(LEARN + WELL + FAULT + AFTER):
         faulty = LEARN + WELL <= number < LEARN + WELL + FAULT
-        for step in range(AFTER_KEY + 1):
+        # A coder settles within seconds on a picture that stands still: it gets as many of them as it would have.
+        after = STILL_AFTER if faulty and plan.fault == "freeze" else AFTER_KEY
+        for step in range(after + 1):
             at_s = number * INTERVAL_S + step / FPS
+            if frozen is not None and faulty:
+                yield at_s, step == 0, frozen
+                continue
             seen = (spoilt if faulty and spoilt else sound).frame(at_s * SLIDE)
             if not faulty or not plan.fault:
                 frozen = None
             elif plan.fault == "freeze":
-                frozen = seen if frozen is None else frozen
-                seen = frozen
+                frozen = seen
             elif spoilt is None:
                 seen = picture_faults.apply(seen, plan.fault, plan.strength, plan.seed, at_s)
             yield at_s, step == 0, seen
