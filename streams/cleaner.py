@@ -43,6 +43,7 @@ MOST_LOTS: Final = 50
 """Lots in one round of the cleaner, so that it looks at everything again now and then."""
 _EVER_US: Final = 1 << 53
 _DAY_US: Final = 86_400_000_000
+_HOUR_US: Final = 3_600_000_000
 _FORGET_RUNS_US: Final = 7 * _DAY_US
 _SWEEP_EVERY_S: Final = 60.0
 _STAND_BY_S: Final = 2.0
@@ -88,6 +89,7 @@ class Cleaner:
         self._after_us = {MAIN: 0, SUB: 0}
         self._protections: tuple[int, int] | None = None
         self._mean_bytes = 1 << 20
+        self._dropped_us = 0
 
     async def run(self, part: Part) -> None:
         """Works until cancelled. Raises StoreUnavailable and LeaseLost (in a group); the supervisor starts it again."""
@@ -137,10 +139,9 @@ class Cleaner:
                 if gone < AT_ONCE:
                     break
         await self._make_room(now_us)
-        kept_us = max(self._settings.main_days, self._settings.sub_days) * _DAY_US
-        async with self._store.transaction() as connection:
-            await self.lease.fence(connection)
-            await drop_empty_runs(connection, self._root, now_us - kept_us - _FORGET_RUNS_US, AT_ONCE)
+        if now_us - self._dropped_us > _HOUR_US:
+            await self._drop_runs(now_us)
+            self._dropped_us = now_us
 
     async def journals_come_in(self) -> None:
         """Waits for the journals of recorders that died while the store was away: they know their files better than
@@ -203,6 +204,16 @@ class Cleaner:
                     break
             else:
                 return  # nothing may go: recorders stop at the headroom, and say so
+
+    async def _drop_runs(self, now_us: int) -> None:
+        """Runs that are empty and so old that no journal speaks of them any more."""
+        kept_us = max(self._settings.main_days, self._settings.sub_days) * _DAY_US
+        while True:
+            async with self._store.transaction() as connection:
+                await self.lease.fence(connection)
+                before_us = now_us - kept_us - _FORGET_RUNS_US
+                if await drop_empty_runs(connection, self._root, before_us, AT_ONCE) < AT_ONCE:
+                    return
 
     async def _delete(self, stream: int, before_us: int, most: int) -> int:
         """One lot of the three steps; how many segments were marked."""

@@ -30,10 +30,11 @@ _SWEEP = "the next start of the camera workers"
 @contextmanager
 def readable_dsn(dsn: str | None, data: Path, settings: StoreSettings) -> Iterator[str | None]:
     """The DSN at hand, or that of the data folder's store, started for the while; None when there is no store."""
-    if dsn is not None or store_version(data.resolve()) is None:
+    major = store_version(data.resolve())
+    if dsn is not None or major is None:
         yield dsn
         return
-    with embedded(data, settings) as server:
+    with embedded(data, settings.model_copy(update={"major": major})) as server:
         yield server.dsn
 
 

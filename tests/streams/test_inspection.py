@@ -1,16 +1,20 @@
 """Rows against files without changing anything: every kind of disagreement is found, the living are no disagreement."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from store.embedded import EmbeddedPostgres
 from store.footage import OPEN
+from store.migrate import migrate
 from store.pool import Store
 from store.settings import StoreSettings
 from streams.inspection import Inspection, Inspector
 from tests.store.days import rows
 from tests.store.footage_rows import NOW_US, execute
 from tests.streams.segments_on_disk import Root, Writing
+from tests.support.postgres import PG_MAJOR
 from wangge.doctor_footage import examine
 
 
@@ -62,8 +66,6 @@ async def test_every_disagreement_is_found_and_nothing_is_changed(root: Root) ->
 
 
 def test_the_doctor_says_it_in_lines_with_remedies(migrated_dsn: str, tmp_path: Path) -> None:
-    import asyncio
-
     async def prepare() -> None:
         async with Store(migrated_dsn) as store:
             root = await Root.make(store, tmp_path / "footage")
@@ -84,3 +86,18 @@ def test_the_doctor_says_it_in_lines_with_remedies(migrated_dsn: str, tmp_path: 
     (tmp_path / "footage").rename(tmp_path / "gone")
     ((state, says),) = lines()
     assert "is on here; run the doctor there" in says
+
+
+def test_the_doctor_works_while_no_service_runs(service_folder: Path, tmp_path: Path) -> None:
+    async def prepare(dsn: str) -> None:
+        async with Store(dsn) as store:
+            root = await Root.make(store, tmp_path / "footage")
+            run = root.run(NOW_US)
+            await root.store_rows([run], [root.segment(run, n) for n in range(3)])
+
+    assert examine(None, tmp_path, StoreSettings(), every_file=False) == [], "there is no store at all"
+    with EmbeddedPostgres(service_folder, major=PG_MAJOR) as server:
+        migrate(server.dsn)
+        asyncio.run(prepare(server.dsn))
+    ((state, says),) = examine(None, service_folder, StoreSettings(major=PG_MAJOR), every_file=False)  # type: ignore[arg-type]
+    assert (state, "3 files" in says) == ("ok", True)
