@@ -8,7 +8,7 @@ edit list. The same rows make the same bytes, and so the same ETag, on every mac
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,12 @@ def virtual_file(selection: Selection, inits: Mapping[bytes, InitRow], folder_of
     )
 
 
+def _rising(samples: TrackPart) -> TrackPart:
+    """The same, dts never going back, whatever an index says."""
+    dts = np.maximum.accumulate(samples.dts)
+    return samples if (dts == samples.dts).all() else replace(samples, dts=dts, pts=samples.pts + dts - samples.dts)
+
+
 class _Film:
     """Puts pieces one after another on one time line and in one `mdat`."""
 
@@ -107,12 +113,12 @@ class _Film:
 
     def add(self, part: PieceSamples) -> None:
         """The piece goes behind those that are there."""
-        video = part.video
-        dts = np.maximum.accumulate(video.dts)
+        video, audio = _rising(part.video), _rising(part.audio)
+        dts = video.dts
         shift = max(self._next_dts - int(dts[0]), self._next_pts - int(video.pts[0])) if self.ranges else -int(dts[0])
         places = self._add_ranges(part)
-        self._add_track(VIDEO_TRACK, part, video, dts + shift, places)
-        self._add_track(AUDIO_TRACK, part, part.audio, part.audio.dts + shift, places)
+        self._add_track(VIDEO_TRACK, part, video, shift, places)
+        self._add_track(AUDIO_TRACK, part, audio, shift, places)
         self._next_dts = int(dts[-1] + video.durations[-1]) + shift
         self._next_pts = int((video.pts + video.durations).max()) + shift
         if len(part.audio):
@@ -139,13 +145,13 @@ class _Film:
             self._payload += length
         return places
 
-    def _add_track(self, number: int, part: PieceSamples, samples: TrackPart, dts: Ints, places: Ints) -> None:
+    def _add_track(self, number: int, part: PieceSamples, samples: TrackPart, shift: int, places: Ints) -> None:
         if not len(samples):
             return
         entries = np.array([self._entry(number, segment.init_digest) for segment in part.piece.segments], np.int64)
         self._columns[number].append(
             (
-                dts,
+                samples.dts + shift,
                 samples.pts - samples.dts,
                 samples.offsets + places[samples.segment],
                 samples.sizes,

@@ -11,6 +11,7 @@ from core.errors import InvalidInput, NotFound
 from core.media import Packet
 from streams.clips import ClipsSettings, FootageGone
 from streams.clips.clips import Clips
+from streams.mp4 import SegmentIndex, decode, read_segment
 from tests.streams.clips.conftest import T0, Shown, at
 from tests.streams.clips.playing import decodes_without_a_word, packet_times, pictures, probe, whole
 from tests.support.packets import encode_audio, encode_video, with_audio
@@ -184,3 +185,19 @@ async def test_a_file_that_vanishes_meanwhile_breaks_the_body(shown: Shown) -> N
         await whole(answer.body)
     file = await shown.export(0, 10)
     assert pictures(file) == list(range(120)), "computed anew, since the kept one cannot be sent"
+
+
+async def test_a_fragment_that_goes_back_does_not_turn_time_back(shown: Shown) -> None:
+    """What no recorder of ours writes: `tfdt` of a later fragment lies before the end of the one before it."""
+    made = await shown.maker.record(steady(60), T0)
+    index = SegmentIndex(decode(made[0].row.sample_index).init_bytes)
+    whole_file = read_segment(made[0].path).index
+    assert whole_file.encode() == made[0].row.sample_index
+    index.video, index.audio = whole_file.video, whole_file.audio
+    index.video.skips[2] = -3 * STEP
+    index.fragments, index._heads = whole_file.fragments, whole_file._heads
+    async with shown.maker.store.connection() as connection:
+        await connection.execute("UPDATE footage_segments SET sample_index = %s", (index.encode(),))
+    times = packet_times(await shown.export(0, 4))
+    assert len(times) == 60
+    assert times == sorted(times)
