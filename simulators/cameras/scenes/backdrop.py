@@ -44,14 +44,14 @@ def backdrop(street: Street, camera: Camera, parked: tuple[Mover, ...], lighting
     _ground(picture, street, large, lighting)
     _houses(picture, street, large, lighting)
     occluders: list[Occluder] = []
-    for depth, kind, thing in _sorted(street, large, parked):
+    for depth, thing in _standing(street, large, parked):
         canvas = Canvas(picture, large, np.zeros(picture.shape[:2], np.uint8))
-        if kind == "tree":
-            _tree(canvas, thing, street, lighting)  # type: ignore[arg-type]
-        elif kind == "lamp":
-            _lamp(canvas, thing, street, lighting)  # type: ignore[arg-type]
+        if isinstance(thing, Tree):
+            _tree(canvas, thing, street, lighting)
+        elif isinstance(thing, Lamp):
+            _lamp(canvas, thing, street, lighting)
         else:
-            _parked(canvas, thing, depth, lighting)  # type: ignore[arg-type]
+            _parked(canvas, thing, depth, lighting)
         if canvas.mask is not None and depth < 90:
             _keep(occluders, depth, canvas.mask, factor)
     picture = cv2.resize(picture, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
@@ -60,12 +60,12 @@ def backdrop(street: Street, camera: Camera, parked: tuple[Mover, ...], lighting
     return Backdrop(picture, tuple(occluders))
 
 
-def _sorted(street: Street, camera: Camera, parked: tuple[Mover, ...]) -> list[tuple[float, str, object]]:
-    """Round things from far to near, those behind the camera left out."""
-    things: list[tuple[float, str, object]] = []
-    things += [(_depth(camera, tree.x, tree.y), "tree", tree) for tree in street.trees]
-    things += [(_depth(camera, lamp.x, lamp.y), "lamp", lamp) for lamp in street.lamps]
-    things += [(_depth(camera, *mover.path[0]), "parked", mover) for mover in parked]
+def _standing(street: Street, camera: Camera, parked: tuple[Mover, ...]) -> list[tuple[float, Tree | Lamp | Mover]]:
+    """Round things with their depths from far to near, those behind the camera left out."""
+    things: list[tuple[float, Tree | Lamp | Mover]] = []
+    things += [(_depth(camera, tree.x, tree.y), tree) for tree in street.trees]
+    things += [(_depth(camera, lamp.x, lamp.y), lamp) for lamp in street.lamps]
+    things += [(_depth(camera, *mover.path[0]), mover) for mover in parked]
     return sorted((t for t in things if t[0] > 2.0), key=lambda t: -t[0])
 
 

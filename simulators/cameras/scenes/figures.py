@@ -76,16 +76,17 @@ def _paint_solid(
     if float(seen[:, 2].min()) < 1.0:
         return
     pixels = fixed(canvas.camera.pixels(seen))
-    albedo = np.where(solid.colours[:, :1] < 0, np.array(at.mover.paint), solid.colours)
-    light = lighting.faces(at.x, at.y, _local(at, lighting.sun), solid.normals)
-    light = np.maximum(light, solid.own_light[:, None])
+    chosen = np.flatnonzero(visible)
+    normals, toward, painted = solid.normals[chosen], toward[chosen], solid.colours[chosen]
+    albedo = np.where(painted[:, :1] < 0, at.mover.paint, painted)
+    light = lighting.faces(at.x, at.y, _local(at, lighting.sun), normals)
+    light = np.maximum(light, solid.own_light[chosen, None])
     # Panes and paint mirror the sky at a flat angle.
-    flat = 1 - np.einsum("ij,ij->i", solid.normals, toward) / np.maximum(np.linalg.norm(toward, axis=1), 1e-6)
-    mirrored = (np.clip(flat, 0, 1) ** 4 * np.where(albedo.max(axis=1) < 0.2, 0.55, 0.25))[:, None] * lighting.sky_tone
-    colours = lighting.veiled(albedo * light + mirrored, depth)
-    tones = colours.tolist()
-    for i in np.flatnonzero(visible):
-        canvas.fixed_polygon(pixels[solid.faces[i]], tones[i])
+    steep = np.einsum("ij,ij->i", normals, toward) / np.sqrt(np.einsum("ij,ij->i", toward, toward))
+    mirrored = ((1 - steep) ** 4 * np.where(albedo.max(axis=1) < 0.2, 0.55, 0.25))[:, None] * lighting.sky_tone
+    tones = lighting.veiled(albedo * light + mirrored, depth).tolist()
+    for i, tone in zip(chosen.tolist(), tones, strict=True):
+        canvas.fixed_polygon(pixels[solid.faces[i]], tone)
 
 
 def _upright(lighting: Lighting, at: Pose, toward: Points) -> Points:

@@ -21,6 +21,8 @@ class Lighting:
         self._crowns = np.array([(t.x, t.y, t.height, t.crown) for t in street.trees]).reshape(-1, 4)
         self.haze_colour = haze_colour(street).astype(np.float64)
         self.sky_tone = self.haze_colour * (1.0 if not street.night else 0.5)
+        self._clear = 1 - street.sky.haze * (0.5 if street.night else 1.0)
+        self._low, self._high = (ambient(street, up).astype(np.float64) for up in (-1.0, 1.0))
         self._grid()
 
     def _grid(self) -> None:
@@ -45,21 +47,20 @@ class Lighting:
         """Light (f, 3) on faces of something at (x, y); sun and normals in the same axes, z up."""
         cell = self._cell(x, y)
         up = normals[:, 2:3]
-        low, high = ambient(self.street, -1.0).astype(np.float64), ambient(self.street, 1.0).astype(np.float64)
-        total = low + (high - low) * (0.5 + 0.5 * up)
+        total = self._low + (self._high - self._low) * (0.5 + 0.5 * up)
         total = total + self._sunlight * (np.clip(normals @ sun, 0, 1) * self._lit_grid[cell])[:, None]
         result: Points = total + self._lamp_grid[cell] * (0.55 + 0.45 * up)
         return result
 
     def veiled(self, colours: Points, depth: float) -> Points:
         """Colours (n, 3) RGB 0–1 behind the haze, as BGR 0–255."""
-        hazy = float(self.haze(np.array([depth]))[0])
+        hazy = 1 - self._clear ** (depth / 100)
         result: Points = np.clip((colours * (1 - hazy) + self.haze_colour * hazy) * 255, 0, 255)[..., ::-1]
         return result
 
     def haze(self, distance: Points) -> Points:
         """Share of haze before something at distances in metres."""
-        result: Points = 1 - (1 - self.street.sky.haze * (0.5 if self.street.night else 1)) ** (distance / 100)
+        result: Points = 1 - self._clear ** (distance / 100)
         return result
 
     def __call__(self, point: Points, normal: Points) -> Points:

@@ -108,8 +108,8 @@ class Lamp:
 
 @dataclass(frozen=True, slots=True)
 class Sky:
-    """sun: unit vector towards it. overcast: no cast shadows. haze: share of haze at 100 m, its colour. lamp: colour of
-    the street lamps. cloud: share of the sky."""
+    """sun: unit vector towards it. overcast: no cast shadows. haze: share of it at 100 m. warmth: of the sunlight, −0.5 to 1.
+    lamp: colour of the street lamps. night_glow: how brightly the city shines on its sky, 0–1."""
 
     sun: tuple[float, float, float]
     overcast: bool
@@ -123,7 +123,8 @@ class Sky:
 @dataclass(frozen=True, slots=True)
 class Street:
     """The standing part of a scene. half_road: kerb to middle; pavement: its width; lanes: middle of each, x < 0 come
-    towards the camera. junction_y: middle of a crossing road, or None."""
+    towards the camera. median: what parts the directions (double, dashed, fence). zebra_y: middle of the crossing.
+    asphalt: its grey. grass: beyond the pavement. patches: x, y, width, depth in metres, tone −1 to 1."""
 
     seed: int
     night: bool
@@ -238,7 +239,6 @@ def _buildings(seed: int, kerb_to_wall: float) -> tuple[Building, ...]:
                 )
             )  # fmt: skip
             y += length + float(rng.choice([0.0, 0.0, 2.0, 8.0]))
-    # A block across the far end closes the view, as the next street's houses do.
     return tuple(found)
 
 

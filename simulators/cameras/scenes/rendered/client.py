@@ -66,7 +66,13 @@ class _Server:
             raise EngineMissing(self._refusal)
         command = [sys.executable, "-m", "simulators.cameras.scenes.rendered.server"]
         self._child = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=_ROOT, bufsize=0
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=_ROOT,
+            bufsize=0,
+            start_new_session=True,
         )
         threading.Thread(target=self._listen, args=(self._child,), name="renderer-complaints", daemon=True).start()
         said = json.loads(self._line() or b'{"failed": ""}')
@@ -99,8 +105,10 @@ class _Server:
     def _read(self, most: int, seconds: float) -> bytes:
         assert self._child is not None
         assert self._child.stdout is not None
-        ready, _, _ = select.select([self._child.stdout], [], [], seconds)
-        return self._child.stdout.read(most) or b"" if ready else b""
+        # poll, not select: a simulator of many cameras has more than 1,024 files open.
+        waiting = select.poll()
+        waiting.register(self._child.stdout, select.POLLIN)
+        return self._child.stdout.read(most) or b"" if waiting.poll(seconds * 1000) else b""
 
     def ask(self, wanted: dict[str, object], size: int) -> bytes:
         """One frame of size bytes; a server that has died is started once more."""

@@ -165,10 +165,10 @@ def _car_ends(builder: Builder, length: float, width: float, height: float, ligh
     front, rear = length / 2, -length / 2
     shine = SHINE if lights_on else OWN
     for side in (-1, 1):
-        builder.box((side * width * 0.36, front - 0.06, 0.46 * height), (width * 0.19, 0.14, 0.12), HEAD, GLOSS, shine)
-        builder.box((side * width * 0.425, front - 0.2, 0.475 * height), (width * 0.05, 0.2, 0.09), HEAD, GLOSS, shine)
-        builder.box((side * width * 0.37, rear + 0.05, 0.55 * height), (width * 0.18, 0.12, 0.14), REAR, GLOSS, shine)
-        builder.box((side * width * 0.435, rear + 0.16, 0.56 * height), (width * 0.05, 0.18, 0.12), REAR, GLOSS, shine)
+        builder.box((side * width * 0.33, front - 0.055, 0.46 * height), (width * 0.19, 0.12, 0.12), HEAD, GLOSS, shine)
+        builder.box((side * width * 0.41, front - 0.19, 0.47 * height), (width * 0.06, 0.16, 0.09), HEAD, GLOSS, shine)
+        builder.box((side * width * 0.33, rear + 0.05, 0.55 * height), (width * 0.17, 0.11, 0.13), REAR, GLOSS, shine)
+        builder.box((side * width * 0.415, rear + 0.17, 0.56 * height), (width * 0.05, 0.14, 0.11), REAR, GLOSS, shine)
     builder.box((0, front - 0.015, 0.43 * height), (width * 0.42, 0.05, 0.13), TRIM)
     builder.box((0, front - 0.02, 0.22 * height), (width * 0.74, 0.06, 0.12), TRIM)
     builder.box((0, rear + 0.02, 0.23 * height), (width * 0.78, 0.06, 0.16), TRIM)
