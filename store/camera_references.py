@@ -34,7 +34,7 @@ async def references_for(connection: AsyncConnection[TupleRow], cameras: Sequenc
 
 
 async def keep_references(connection: AsyncConnection[TupleRow], rows: Iterable[ReferenceRow]) -> None:
-    """Stores references, the newer version winning. The caller holds the cameras' leases and fences the transaction."""
+    """Stores references, what was learned later winning. The caller holds the cameras' leases and fences the write."""
     packed = [row for row in rows if len(row.reference) <= MOST_BYTES]
     if not packed:
         return
@@ -42,7 +42,7 @@ async def keep_references(connection: AsyncConnection[TupleRow], rows: Iterable[
         await cursor.executemany(
             "INSERT INTO camera_references AS r (camera, light, version, learned_at, reference) "
             "VALUES (%s, %s, %s, to_timestamp(%s / 1000000.0), %s) ON CONFLICT (camera, light) DO UPDATE SET "
-            "version = EXCLUDED.version, learned_at = EXCLUDED.learned_at, reference = EXCLUDED.reference "
-            "WHERE r.version <= EXCLUDED.version",
+            "version = greatest(r.version, EXCLUDED.version), learned_at = EXCLUDED.learned_at, "
+            "reference = EXCLUDED.reference WHERE r.learned_at <= EXCLUDED.learned_at",
             packed,
         )

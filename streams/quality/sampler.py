@@ -65,17 +65,19 @@ class Sampler:
         """Judges a camera from now on. references: its rows in `camera_references`.
 
         A camera that is there already gets another source (sub-stream come or gone) or other settings and keeps what it
-        has learned, unless the registry's word to learn anew is younger.
+        has learned, unless the registry has a new word that it is to learn anew.
         """
         with self._lock:
             before = self._places.get(camera.key)
-            if before is not None and before.watch.camera.own.relearned_at_ms == camera.own.relearned_at_ms:
-                watch = before.watch
-                watch.camera = camera
-            else:
+            if before is None:
                 shelf = Shelf(self._root, camera.id, self.settings, self.shelf_stats)
                 watch = Watch(camera, self.settings, shelf, self._emit, self.stats, self._root_id)
                 watch.know({row.light: row for row in references})
+            else:
+                watch = before.watch
+                if camera.own.relearned_at_ms != watch.camera.own.relearned_at_ms:
+                    watch.relearn()
+                watch.camera = camera
             self._places[camera.key] = _Place(watch, source)
         if before is not None and before.source is not source:
             before.source.close()
@@ -108,19 +110,17 @@ class Sampler:
                 self._learned.setdefault((row.camera, row.light), row)
 
     def start(self) -> None:
-        """Runs on a thread of its own until `close`."""
+        """Runs on a thread of its own until `close`; may be started again then."""
+        self._stop.clear()
         self._thread = threading.Thread(target=self.run, name="quality", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread, at most a sample later, and the readers."""
+        """Ends the thread, at most a sample later. Cameras and their readers stay until they are removed."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(10)
-        with self._lock:
-            places, self._places = list(self._places.values()), {}
-        for place in places:
-            place.source.close()
+            self._thread = None
 
     def run(self) -> None:
         """Looks at every camera once a second."""

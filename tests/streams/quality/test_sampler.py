@@ -100,8 +100,12 @@ def test_another_source_keeps_what_was_learned(bench: Bench) -> None:
     bench.add(7)
     assert first.readers == (), "the old reader is closed"
     assert bench.play(7, healthy(1, first_s=100))[0].figures["edges_lost"] is not None
+    bench.add(7, CameraQuality(relearned_at_ms=1))
+    assert bench.play(7, healthy(1, first_s=200))[0].figures["edges_lost"] is None, "the registry's word is new"
+    bench.play(7, healthy(5, first_s=300))
+    assert bench.sampler.take_references()[0].version == 2
     bench.sampler.relearn(7)
-    assert bench.play(7, healthy(1, first_s=200))[0].figures["edges_lost"] is None
+    assert bench.play(7, healthy(1, first_s=400))[0].figures["edges_lost"] is None
 
 
 def test_a_camera_that_sends_rubbish_disturbs_no_other(bench: Bench) -> None:
@@ -147,13 +151,15 @@ def test_a_disk_that_refuses_costs_the_picture_and_not_the_fact(tmp_path: Path) 
     assert bench.sampler.shelf_stats.failed == 2
 
 
-def test_the_thread_judges_by_itself_and_ends(bench: Bench) -> None:
+def test_the_thread_judges_by_itself_ends_and_begins_again(bench: Bench) -> None:
     hub = bench.add(7)
-    bench.sampler.start()
-    for packet in healthy(2):
-        hub.publish(packet)
-    until(lambda: len(bench.facts) == 2)
-    bench.sampler.close()
+    for turn in (1, 2):
+        bench.sampler.start()
+        for packet in healthy(2, first_s=100 * turn):
+            hub.publish(packet)
+        until(lambda: len(bench.facts) == 2 * turn)  # noqa: B023 - called at once
+        bench.sampler.close()
+    bench.sampler.remove(7)
     assert hub.readers == ()
 
 
@@ -169,7 +175,7 @@ async def test_references_are_kept_in_the_store(bench: Bench, store: Store) -> N
     bench.add(camera)
     bench.play(camera, healthy(5))
     [learned] = bench.sampler.take_references()
-    older = learned.row()._replace(version=0, reference=b"old")
+    older = learned.row()._replace(learned_us=1, reference=b"old")
     async with store.connection() as connection:
         await keep_references(connection, [learned.row()])
         await keep_references(connection, [older])
