@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streams.camera_settings import CameraSettings
 from streams.cleaner_settings import CleanerSettings
-from streams.clips.settings import ClipsSettings
-from streams.live.settings import LiveSettings
+from streams.clips_settings import ClipsSettings
+from streams.live_settings import LiveSettings
 from streams.quality.settings import QualitySettings
 from streams.recorder.settings import RecorderSettings
 

@@ -13,8 +13,8 @@ from streams.clips.hls import MEDIA_TYPE as HLS_MEDIA_TYPE
 from streams.clips.places import FootageGone, TooBusy
 from streams.clips.recordings import Coverage
 from streams.clips.response import MediaResponse
-from streams.clips.settings import ClipsSettings
 from streams.clips.snapshot import Snapshot
+from streams.clips_settings import ClipsSettings
 
 __all__ = [
     "HLS_MEDIA_TYPE",

@@ -21,8 +21,8 @@ from streams.clips.places import FolderOf, FootageGone, TooBusy, segment_path
 from streams.clips.recordings import Coverage, coverage
 from streams.clips.response import FileReader, MediaResponse
 from streams.clips.rows import ROW_LAG_US, choose, rows_before, rows_between
-from streams.clips.settings import ClipsSettings
 from streams.clips.virtual import FileRange, VirtualFile, virtual_file
+from streams.clips_settings import ClipsSettings
 
 _US = 1_000_000
 MOST_GAPS_TOLD = 50

@@ -7,11 +7,11 @@ of one worker, without HTTP, which is the media port's. A picture is taken from 
 
 from streams.live.live import Live
 from streams.live.mse import MseSession
-from streams.live.settings import LiveSettings
 from streams.live.snapshot import Snapshot
 from streams.live.source import Cameras, NoPicture, NotPlayable, TooManyViewers
 from streams.live.stats import LiveStats
 from streams.live.whep import Answer
+from streams.live_settings import LiveSettings
 
 __all__ = [
     "Answer",

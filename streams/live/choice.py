@@ -11,9 +11,9 @@ from functools import partial
 from core.errors import NotFound
 from core.media import STREAMS, StreamName
 from streams.live.feed import Feed, Feeds
-from streams.live.settings import LiveSettings
 from streams.live.source import Cameras, NoPicture, NotPlayable, PacketSource
 from streams.live.transcode import Transcoded, Transcodes
+from streams.live_settings import LiveSettings
 
 _OTHER_S = 3.0
 """A sub-stream that shows nothing for so long is passed over."""

@@ -9,11 +9,11 @@ from streams.live.choice import Chooser
 from streams.live.ice import Ports
 from streams.live.mse import Mse
 from streams.live.places import Places
-from streams.live.settings import LiveSettings
 from streams.live.snapshot import Snapshot, Snapshots
 from streams.live.source import Cameras
 from streams.live.stats import LiveStats
 from streams.live.whep import Answer, Whep
+from streams.live_settings import LiveSettings
 
 _TEND_S = 1.0
 

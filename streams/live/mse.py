@@ -22,8 +22,8 @@ from core.media import TICKS_PER_S, StreamName, TrackFormats
 from streams.live.choice import Ability, Chooser
 from streams.live.feed import Feed, Frame
 from streams.live.places import Places
-from streams.live.settings import LiveSettings
 from streams.live.stats import LiveStats
+from streams.live_settings import LiveSettings
 from streams.mp4.codecs import video_codec
 from streams.mp4.init import init_section
 

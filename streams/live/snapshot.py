@@ -18,9 +18,9 @@ from av.video.codeccontext import VideoCodecContext
 
 from core.media import VIDEO, Packet, StreamName
 from streams.live.choice import Chooser
-from streams.live.settings import LiveSettings
 from streams.live.source import NoPicture, TooManyViewers
 from streams.live.stats import LiveStats
+from streams.live_settings import LiveSettings
 
 _KEPT = 256
 _WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560, 3840)

@@ -16,8 +16,8 @@ from av.video.frame import VideoFrame
 from core.errors import DecodeError
 from core.media import TICKS_PER_S, VIDEO, Packet, TrackFormats
 from streams.annexb import ParameterSets, access_unit, merged, video_format
-from streams.live.settings import LiveSettings
 from streams.live.source import PacketReader, PacketSource
+from streams.live_settings import LiveSettings
 
 log = structlog.get_logger()
 

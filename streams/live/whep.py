@@ -25,9 +25,9 @@ from streams.live.feed import Feed
 from streams.live.ice import Peer, Ports
 from streams.live.places import Places
 from streams.live.sender import Sender
-from streams.live.settings import LiveSettings
 from streams.live.source import NoPicture
 from streams.live.stats import LiveStats
+from streams.live_settings import LiveSettings
 
 log = structlog.get_logger()
 
