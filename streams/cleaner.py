@@ -162,7 +162,7 @@ class Cleaner:
     async def report(self) -> None:
         """Measures, and says it as a STORAGE fact. Raises StoreUnavailable, OSError."""
         now_us = self._clock.now_ms() * 1000
-        stats, disk = self.stats, disk_of(self._folder)
+        stats, disk = self.stats, await asyncio.to_thread(disk_of, self._folder)
         stats.disk, stats.stock = disk, await self._stock.take(now_us)
         stats.outlook = outlook(disk, stats.stock, self._settings)
         async with self._store.connection() as connection:
@@ -192,7 +192,7 @@ class Cleaner:
         """Deletes the oldest until the headroom and what is written in `reserve_s` are free."""
         settings = self._settings
         for _ in range(MOST_LOTS):
-            disk = self.stats.disk = disk_of(self._folder)
+            disk = self.stats.disk = await asyncio.to_thread(disk_of, self._folder)
             rate = 0.0 if self.stats.stock is None else self.stats.stock.main_rate + self.stats.stock.sub_rate
             missing = headroom(disk.total, settings) + round(rate * settings.reserve_s) - disk.free
             if missing <= 0:
