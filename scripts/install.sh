@@ -90,5 +90,6 @@ need_package mosquitto mosquitto
 need_package mosquitto_pub mosquitto-clients
 need_package ffmpeg ffmpeg
 [ "$kind" = test ] && need_package curl curl
+[ "$kind" = test ] && need_package chromium chromium
 need_renderer
 exit 0
