@@ -164,10 +164,13 @@ class Connection(asyncio.Protocol):
         if not self._in_session(request):
             return 454, {}, ""
         base = request.url.rstrip("/")
-        now = time.monotonic()
         infos = []
+        first, *others = (player for _, player in sorted(self.players.items()))
+        begins_s = first.feed.next_key_s(time.monotonic())  # one instant for all tracks: RFC 2326 12.33
+        for other in others:
+            other.leader = first
         for track, player in sorted(self.players.items()):
-            stamp = player.feed.next_timestamp(now)
+            stamp = player.feed.timestamp_at(begins_s)
             infos.append(f"url={base}/trackID={track};seq={player.sequence};rtptime={stamp}")
         return 200, {"Range": "npt=now-", "RTP-Info": ",".join(infos)} | self._session_header(), ""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from random import Random
 
-from simulators.cameras.fault_kinds import KINDS, LOST_S, MILD, PICTURE_KINDS, Planned
+from simulators.cameras.fault_kinds import KINDS, LOST_S, PICTURE_KINDS, Planned
 from simulators.errors import SimulatorError
 from simulators.truth import MARGIN_S
 
@@ -12,6 +12,8 @@ OPEN_RUN_S = 3600.0
 SETTLE_S = 0.25
 """Share of the run in which nothing happens: cameras have to be known well first."""
 NEAR_MISS = 0.2
+STRONG, FAINT = (0.85, 1.0), (0.1, 0.2)
+"""Strengths of faults that are to be reported, and of those that are not: few, for each is encoded by itself."""
 _SIGNAL_KINDS = ("stall", "disconnect", "refuse", "half_open")
 
 
@@ -31,12 +33,12 @@ def _one(camera: str, run_s: float, random: Random) -> Planned:
     near = random.random() < NEAR_MISS
     value, wanted_s = kind.value, (kind.threshold_s + MARGIN_S) * random.uniform(1.1, 2.0)
     if near and kind.is_picture and name != "freeze":
-        value = round(random.uniform(0.3, 0.8) * MILD, 2)
+        value = random.choice(FAINT)
     elif near and name in _SIGNAL_KINDS:
         wanted_s = random.uniform(0.1, 0.2) * LOST_S
     elif name == "wrong_clock":
         value = round(random.choice((-1, 1)) * random.uniform(10, 20_000), 1)
     elif kind.is_picture and name != "freeze":
-        value = round(random.uniform(0.8, 1.0), 2)
+        value = random.choice(STRONG)
     latest = max(run_s - wanted_s, run_s * SETTLE_S)
     return Planned(name, value, round(random.uniform(run_s * SETTLE_S, latest), 1), round(wanted_s, 1), camera)

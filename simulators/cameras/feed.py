@@ -45,7 +45,10 @@ class Conditions:
 
 @dataclass(eq=False, slots=True)
 class Player:
-    """One receiver of a feed. frames: units handed to its connection; dropped: left out because it reads too slowly."""
+    """One receiver of a feed. leader: the one of the video, which the sound does not precede.
+
+    frames: units handed to its connection; dropped: left out because it reads too slowly.
+    """
 
     connection: "Connection"
     feed: "Feed"
@@ -53,6 +56,7 @@ class Player:
     control_channel: int
     sequence: int
     ssrc: int
+    leader: "Player | None" = None
     frames: int = 0
     first_timestamp: int | None = None
     last_timestamp: int | None = None
@@ -69,7 +73,7 @@ class Player:
     def send(self, unit: Unit, timestamp: int, now_s: float) -> None:
         """One unit, and a sender report where one is due."""
         if self.waits_for_key:
-            if not unit.is_key:
+            if not unit.is_key or (self.leader is not None and self.leader.waits_for_key):
                 return
             self.waits_for_key = False
         if self.connection.waiting() + self.late_bytes >= MOST_WAITING:
@@ -147,7 +151,7 @@ class Feed:
 
     def ticks(self, now_s: float) -> int:
         """The track's time, in its clock's ticks since start_s."""
-        return int((now_s - self.start_s) * self.loop.clock_hz)
+        return round((now_s - self.start_s) * self.loop.clock_hz)
 
     def timestamp_at(self, now_s: float) -> int:
         """RTP time stamp of this instant."""
@@ -164,10 +168,11 @@ class Feed:
         cycle, index = divmod(self.position, len(self.loop.units))
         return self.start_s + (cycle * self.loop.duration + self.loop.sends[index]) / self.loop.clock_hz
 
-    def next_timestamp(self, now_s: float) -> int:
-        """RTP time stamp of the key frame that a receiver gets first who comes now."""
+    def next_key_s(self, now_s: float) -> float:
+        """The instant (monotonic) shown by the key frame that a receiver gets first who comes now."""
         position = self.position if self.players else self.loop.position(self.ticks(now_s))
-        return self.timestamp_of(self.loop.key_at(position))
+        cycle, index = divmod(self.loop.key_at(position), len(self.loop.units))
+        return self.start_s + (cycle * self.loop.duration + self.loop.units[index].pts) / self.loop.clock_hz
 
     def join(self, player: Player, now_s: float) -> None:
         """Takes a receiver in, from the next key frame on."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from simulators.cameras.camera import Camera
@@ -65,6 +65,15 @@ class Injector:
             kind, value = checked(one.kind, one.value)
             for camera in self.cameras(one.camera):
                 self._timers.append(loop.call_later(one.start_s, self.begin, camera, kind, value, one.lasts_s))
+
+    async def follow(self, planned: Iterable[Planned]) -> None:
+        """Prepares faults in order of their beginning while cameras are served; some may begin late."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        for one in sorted(planned, key=lambda one: one.start_s):
+            await self.prepare(one.kind, one.value, one.camera)
+            passed_s = loop.time() - began_s
+            self.schedule([replace(one, start_s=max(one.start_s - passed_s, 0.0))])
 
     def begin(self, camera: Camera, kind: Kind, value: float, lasts_s: float | None) -> Running:
         """Begins a fault that is prepared; one of the same kind that is in force ends."""

@@ -13,6 +13,7 @@ from simulators.cameras import fault_kinds, fault_plan, ledger
 from simulators.cameras import fleet as fleets
 from simulators.cameras.control import Control
 from simulators.cameras.discovery import announced
+from simulators.cameras.fault_kinds import Planned
 from simulators.cameras.fleet import Fleet
 from simulators.cameras.injector import Injector
 from simulators.cameras.onvif import Device
@@ -48,11 +49,11 @@ async def run_cameras(
 ) -> Outcome:
     """Serves until options.seconds are over or `stop` is set. Raises SimulatorError.
 
-    say: lines for people. ready: called once the port is open and faults are prepared.
+    say: lines for people. ready: called once the port is open.
     """
     planned = [fault_kinds.parsed(text) for text in options.fault]
     fleet = await fleets.build(options, say)
-    planned += fault_plan.drawn(options.faults, list(fleet.cameras), options.seconds, options.seed)
+    drawn = fault_plan.drawn(options.faults, list(fleet.cameras), options.seconds, options.seed)
     server = Server(
         fleet.cameras.values(),
         host=options.host,
@@ -80,7 +81,7 @@ async def run_cameras(
             _announce(server, fleet, say)
             injector.schedule(planned)
             ready(server)
-            await _until(options, stop or asyncio.Event(), injector)
+            await _until(options, stop or asyncio.Event(), injector, drawn)
     except OSError as error:
         raise SimulatorError(f"a port cannot be opened: {error}") from error
     if options.truth is not None:
@@ -95,11 +96,11 @@ def _announce(server: Server, fleet: Fleet, say: Callable[[str], None]) -> None:
         say("  ".join(server.url(camera.id, stream) for stream in camera.streams))
 
 
-async def _until(options: Options, stop: asyncio.Event, injector: Injector) -> None:
+async def _until(options: Options, stop: asyncio.Event, injector: Injector, drawn: list[Planned]) -> None:
     """Waits for the end while faults happen."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(injector.keep_listening())]
+            tasks = [group.create_task(injector.keep_listening()), group.create_task(injector.follow(drawn))]
             if options.truth is not None:
                 tasks.append(group.create_task(_keep_writing(options, injector)))
             with contextlib.suppress(TimeoutError):
@@ -107,6 +108,10 @@ async def _until(options: Options, stop: asyncio.Event, injector: Injector) -> N
                     await stop.wait()
             for task in tasks:
                 task.cancel()
+    except ExceptionGroup as group:
+        if isinstance(group.exceptions[0], SimulatorError):
+            raise group.exceptions[0] from None
+        raise
     finally:
         injector.close()
 

@@ -1,5 +1,6 @@
 """Where a camera's pictures come from, and its other versions for faults: scenes or a file, by way of the cache."""
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -58,11 +59,17 @@ class FileSource:
 
 def _spoiled(key: str, source: Source, fault: Fault, seed: int) -> cache.Pair:
     def make() -> cache.Pair:
-        main, sub = source.pair()
-        return variants.spoiled(main, fault, seed), variants.spoiled(sub, fault, seed)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as maker:
+            return maker.submit(_spoiled_now, source.pair(), fault, seed).result()
 
     named = [key, fault.kind, fault.strength, seed, scenery.faults_version(), footage.own_version()]
     return cache.pair(cache.key_of(named), make)
+
+
+def _spoiled_now(pair: cache.Pair, fault: Fault, seed: int) -> cache.Pair:
+    """In a process of its own, at low priority: cameras are being served meanwhile."""
+    os.nice(10)
+    return variants.spoiled(pair[0], fault, seed), variants.spoiled(pair[1], fault, seed)
 
 
 def cached(plan: footage.Plan, where: Path) -> bool:

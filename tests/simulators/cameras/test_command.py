@@ -139,6 +139,8 @@ def test_real_footage() -> None:
         (Options(audio="mp3"), "--audio"),
         (Options(gop_s=0), "--gop-s"),
         (Options(engine="pattern", size="128x72", count=1, faults=2.0), "--faults"),
+        (Options(engine="pattern", size="128x72", count=1, port=0, truth=Path("/nowhere/t")), "cannot be written"),
+        (Options(engine="pattern", size="128x72", count=1, port=0, fault=("stall@1:who",)), "no camera"),
         (Options(engine="pattern", size="128x72", count=1, port=1, host="203.0.113.1"), "cannot be opened"),
     ],
 )
