@@ -94,7 +94,8 @@ class QualityFigures(msgspec.Struct, frozen=True):
     """Length of the shift against the reference ÷ picture width, by phase correlation; None where not trusted (covered,
     dark, or turned so far that nothing overlaps: edges_lost is high then and edges_ratio is not low)."""
     noise: float
-    """Standard deviation of the luma's noise (Immerkær 1996), or of horizontal bands, whichever is greater."""
+    """Standard deviation of the luma's noise (Immerkær 1996), or of horizontal bands beyond the reference's,
+    whichever is greater."""
     cast: float
     """Distance of the mean chroma from grey ÷ 128; None-like 0 for black-and-white pictures."""
     frozen_s: float

@@ -77,7 +77,7 @@ def _absolute(now: Measured, edge_share: float) -> QualityFigures:
             edges, lost = edge_share / LEAST_EDGE_SHARE, 1 - edge_share / LEAST_EDGE_SHARE
         elif now.fine_share < LEAST_FINE_SHARE:
             sharp = now.fine_share / LEAST_FINE_SHARE
-    return _figures(now, sharp, lost, None, edges)
+    return _figures(now, sharp, lost, None, edges, now.noise)
 
 
 def _relative(now: Measured, template: Template) -> QualityFigures:
@@ -90,11 +90,12 @@ def _relative(now: Measured, template: Template) -> QualityFigures:
         shift, edges = template.shift(now, present), template.edges_ratio(now, present)
         if sharp is not None and now.fine_share < LEAST_FINE_SHARE:
             sharp = min(sharp, now.fine_share / LEAST_FINE_SHARE)
+    noise = max(now.noise, now.bands - reference.bands)
     return _figures(
-        now, sharp, lost, shift, edges,
+        now, sharp, lost, shift, edges, noise,
         contrast_ratio=now.contrast / template.contrast,
         luma_ratio=now.luma_p95 / max(1.0, reference.luma_p95),
-        noise_ratio=now.noise / max(1.0, reference.noise),
+        noise_ratio=noise / max(1.0, reference.noise),
         cast_change=template.cast_change(now),
         bright_change=bright_change,
     )  # fmt: skip
@@ -111,6 +112,7 @@ def _figures(
     edges_lost: float | None,
     shift_share: float | None,
     edges_ratio: float | None,
+    noise: float,
     **against: float,
 ) -> QualityFigures:
     return QualityFigures(
@@ -121,7 +123,7 @@ def _figures(
         sharpness_ratio=sharpness_ratio,
         edges_lost=edges_lost,
         shift_share=shift_share,
-        noise=now.noise,
+        noise=noise,
         cast=now.cast,
         frozen_s=0.0,
         width=now.width,

@@ -7,7 +7,8 @@ blocks of two key frames exactly equal; of a frozen picture two key frames coded
 and within half a minute there are two such. So a sample is held against all those of the last MEMORY_S, and a chain
 of equal ones is what has stood still. A burnt-in clock that goes on may differ. A stream that repeats the very same
 packets with something else between them (a recorded loop) is not frozen: equal bytes count only with skipped blocks
-and equal pictures between. Not found: a frozen picture in front of a coder whose quantiser wanders without a floor.
+and equal pictures between. A coder whose quantiser has no floor may take minutes to settle on a picture that stands
+still; until then it is not found.
 """
 
 from collections import deque

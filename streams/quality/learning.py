@@ -141,7 +141,7 @@ class _Adapting:
         )
 
 
-_VALUES = ("fine_share", "luma_p10", "luma_p90", "luma_p95", "bright_share", "noise", "blue", "red")
+_VALUES = ("fine_share", "luma_p10", "luma_p90", "luma_p95", "bright_share", "noise", "bands", "blue", "red")
 """Fields that `Measured` and `Reference` share."""
 
 

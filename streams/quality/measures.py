@@ -59,6 +59,7 @@ class Measured:
     dark_share: float
     bright_share: float
     noise: float
+    bands: float
     blue: float
     red: float
     coarse: Bytes
@@ -87,9 +88,9 @@ def measure(planes: Planes) -> Measured:
     mean, p10, p90, p95, dark, bright = luma_statistics(fine)
     x, y, length = gradients(coarse)
     energy = fine_energy(fine)
-    noise = max(noise_sigma(planes.luma), bands_sigma(coarse))
+    noise, bands = noise_sigma(planes.luma), bands_sigma(coarse)
     return Measured(
-        width, height, mean, p10, p90, p95, dark, bright, noise, mean_chroma(planes.blue),
+        width, height, mean, p10, p90, p95, dark, bright, noise, bands, mean_chroma(planes.blue),
         mean_chroma(planes.red), coarse, energy, fine_share(energy, length), x, y, length,
     )  # fmt: skip
 
@@ -131,7 +132,8 @@ def noise_sigma(luma: Bytes) -> float:
 def bands_sigma(coarse: Bytes) -> float:
     """Standard deviation of horizontal bands of interference: of the rows' medians less their mean over five rows.
 
-    Robust (from the median deviation), because bands are everywhere and the edges of roofs and lorries are not.
+    A scene of its own has some (steps, fences), so only more than the reference's counts as noise. Robust (from the
+    median deviation), because bands are everywhere and the edges of roofs and lorries are not.
     """
     some = coarse[:, ::4]
     middle = some.shape[1] // 2

@@ -47,6 +47,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     luma_p95: float
     bright_share: float
     noise: float
+    bands: float
     blue: float
     red: float
     differs_since_us: int = 0
