@@ -43,7 +43,7 @@ def _sweep(picture: Picture, seed: int, t_s: float) -> None:
         return
     direction = 1 if seed % 2 else -1
     x = width * (0.5 + direction * (share - 0.5) * 1.3)
-    y = height * (0.42 + 0.12 * share)
+    y = height * (0.34 + 0.10 * share)
     power = float(np.sin(np.pi * share))
     # A warm white, in BGR.
     for offset in (-0.022, 0.022):

@@ -80,8 +80,7 @@ def cover(frame: Picture, strength: float, rng: np.random.Generator, t_s: float)
     tone = {"cloth": (46, 52, 60), "bag": (150, 148, 142), "hand": (58, 74, 112), "paint": (32, 30, 34)}[variant]
     through = {"cloth": 0.10, "bag": 0.32, "hand": 0.03, "paint": 0.0}[variant]
     light = float(np.clip(frame.mean() / 110, 0.12, 1.2))
-    fold = textures.tiled(height, width, max(1.0, width / 300), (int(rng.integers(500)), int(rng.integers(500))))
-    shade = (0.75 + 0.5 * cv2.GaussianBlur(fold, (0, 0), width / 120)) * light
+    shade = _folds(height, width, int(rng.integers(500)), int(rng.integers(500))) * np.float32(light)
     cloth = np.clip(shade[..., None] * np.array(tone, np.float32), 0, 255).astype(np.uint8)
     glow = _wide_blur(frame, width * 0.05)
     skin = cv2.addWeighted(cloth, 1 - through, glow, through, 0)
@@ -214,6 +213,14 @@ def _dirt(height: int, width: int, variant: str, seed: int) -> Picture:
         ring = middle + np.stack([np.cos(spokes), np.sin(spokes)], 1) * radius * rng.uniform(0.85, 1.1, (14, 1))
         cv2.polylines(field, [ring.astype(np.int32)], True, 0.9, max(1, width // 260), cv2.LINE_AA)
     result: Picture = np.clip(cv2.GaussianBlur(field, (0, 0), width / 130) * 2.2 + 0.25, 0, 1)
+    return result
+
+
+@lru_cache(maxsize=16)
+def _folds(height: int, width: int, down: int, across: int) -> Picture:
+    """Brightness of crumpled cloth around 1, float32."""
+    field = textures.tiled(height, width, max(1.0, width / 300), (down, across))
+    result: Picture = 0.75 + 0.5 * cv2.GaussianBlur(field, (0, 0), width / 120)
     return result
 
 

@@ -108,8 +108,8 @@ class Lamp:
 
 @dataclass(frozen=True, slots=True)
 class Sky:
-    """sun: unit vector towards it. overcast: no cast shadows. haze: share of it at 100 m. warmth: of the sunlight, −0.5 to 1.
-    lamp: colour of the street lamps. night_glow: how brightly the city shines on its sky, 0–1."""
+    """sun: unit vector towards it. overcast: no cast shadows. haze: share of it at 100 m. warmth: of the sunlight,
+    −0.5 to 1. lamp: colour of the street lamps. night_glow: how brightly the city shines on its sky, 0–1."""
 
     sun: tuple[float, float, float]
     overcast: bool

@@ -97,7 +97,7 @@ def axle(builder: Builder, y: float, width: float, radius: float, spokes: int = 
         face = x + side * 0.016
         builder.tube(
             np.array([face, y, radius]),
-            np.array([face - 0.01, y, radius]),
+            np.array([face - side * 0.01, y, radius]),
             radius * 0.68,
             radius * 0.68,
             (0.09, 0.09, 0.09),

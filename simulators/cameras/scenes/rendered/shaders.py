@@ -138,6 +138,9 @@ void main() {
   vec4 leaf = texture(picture, uv);
   if (leaf.a < 0.45) discard;
   vec3 c = painted(hue.rgb) * (0.55 + 0.9 * leaf.g) * lit(normalize(normal), 0.35);
+#if LAMPS > 0
+  c *= 0.5;
+#endif
   result = vec4(seen(c), 0.0);
 }""",
     GROUND: """
