@@ -1,7 +1,7 @@
 """Kinds of faults: what a camera does then, which event it must lead to, and how a fault is written.
 
 `KIND[=VALUE]@START[+DURATION][:ID]`: seconds from the run's beginning; without a duration until its end, without an ID
-on all cameras. `blur@120+300:cam-0002`, `wrong_clock=-3600@10`, `garbage@5+20`.
+on all cameras; a `disconnect` without a duration is over at once. `blur@120+300:cam-0002`, `wrong_clock=-3600@10`.
 """
 
 import re

@@ -35,7 +35,7 @@ def _one(camera: str, run_s: float, random: Random) -> Planned:
     if near and kind.is_picture and name != "freeze":
         value = random.choice(FAINT)
     elif near and name in _SIGNAL_KINDS:
-        wanted_s = random.uniform(0.1, 0.2) * LOST_S
+        wanted_s = random.uniform(0.04, 0.09) * LOST_S
     elif name == "wrong_clock":
         value = round(random.choice((-1, 1)) * random.uniform(10, 20_000), 1)
     elif kind.is_picture and name != "freeze":

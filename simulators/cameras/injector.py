@@ -15,6 +15,8 @@ from simulators.errors import SimulatorError
 from simulators.truth import Injected, is_detectable
 
 NO_EVENT = "NONE"
+MOMENT_MS = 2500
+"""A camera that is back by then was not lost."""
 
 
 @dataclass(eq=False, slots=True)
@@ -86,6 +88,8 @@ class Injector:
             camera.cut()
         if kind.name == "timestamp_jump":
             camera.jump(value)
+        if kind.name == "disconnect" and lasts_s is None:
+            lasts_s = 0.0
         if lasts_s is not None:
             one.timer = asyncio.get_running_loop().call_later(lasts_s, self.end, one)
         self._apply(camera)
@@ -145,7 +149,7 @@ class Injector:
         mild = one.kind.is_mild(one.value)
         long = is_detectable(one.began_ms, one.ended_ms, run_end_ms, one.kind.threshold_s)
         lasted_ms = (one.ended_ms or run_end_ms) - one.began_ms
-        momentary = one.kind.code == "CAM-01" and one.ended_ms is not None and lasted_ms < 6000
+        momentary = one.kind.code == "CAM-01" and one.ended_ms is not None and lasted_ms < MOMENT_MS
         return Injected(
             one.kind.code_of(self.light) or NO_EVENT,
             one.kind.name,

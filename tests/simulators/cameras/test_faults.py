@@ -186,6 +186,17 @@ async def test_refused_alone_and_together(pair: tuple[Encoded, Encoded]) -> None
         await other.close()
 
 
+async def test_a_disconnection_is_over_at_once(pair: tuple[Encoded, Encoded]) -> None:
+    async with stage(pair) as injector:
+        one = await client(injector)
+        running = await begin(injector, "disconnect")
+        await one.is_cut()
+        await _until_open(injector)
+        assert running.ended_ms is not None
+        assert injector.rows(running.ended_ms + 60_000)[0].near_miss
+        await one.close()
+
+
 async def _until_refused(port: int) -> None:
     for _ in range(200):
         with suppress(ConnectionResetError):
