@@ -16,7 +16,7 @@ class CoveredSettings(Counts):
 
     bad: int = Field(default=3, ge=1, le=16, description="Samples that open, of the last `of`.")
     of: int = Field(default=4, ge=1, le=16, description="Samples that are looked at.")
-    edges_lost: float = Field(default=0.7, gt=0, le=1, description="Share of the background's edges that are gone …")
+    edges_lost: float = Field(default=0.55, gt=0, le=1, description="Share of the background's edges that are gone …")
     edges_ratio: float = Field(
         default=0.35, ge=0, description="… with less than this of its edges in the whole picture."
     )
