@@ -82,21 +82,36 @@ def access_unit(data: bytes, codec: Codec) -> AccessUnit:
     """Takes one access unit apart. Bytes without a start code give an empty unit that is no key."""
     units = split(data)
     kinds = [unit[0] & 31 for unit in units] if codec == "h264" else [unit[0] >> 1 & 63 for unit in units]
+    sets: FoundSets | None
     if codec == "h264":
-        is_key = _H264_IDR in kinds or (_H264_SEI in kinds and _is_recovery_point(units))
-        sets: FoundSets | None = (
-            ((), _of(units, kinds, _H264_SPS), _of(units, kinds, _H264_PPS))
-            if _H264_SPS in kinds or _H264_PPS in kinds
-            else None
-        )
+        sets, is_recovery = h264_extras(units)
+        is_key = _H264_IDR in kinds or is_recovery
     else:
+        sets = h265_extras(units)
         is_key = any(kind in _H265_IRAP for kind in kinds)
-        sets = (
-            (_of(units, kinds, _H265_VPS), _of(units, kinds, _H265_SPS), _of(units, kinds, _H265_PPS))
-            if _H265_SPS in kinds or _H265_PPS in kinds or _H265_VPS in kinds
-            else None
-        )
     return AccessUnit(length_prefixed(units), is_key, sets)
+
+
+def h264_extras(units: list[bytes]) -> tuple[FoundSets | None, bool]:
+    """Of NAL units: the parameter sets, None without any; and whether one says that decoding may begin here."""
+    kinds = [unit[0] & 31 for unit in units]
+    is_recovery = _H264_SEI in kinds and _is_recovery_point(units)
+    if _H264_SPS not in kinds and _H264_PPS not in kinds:
+        return None, is_recovery
+    return ((), _of(units, kinds, _H264_SPS), _of(units, kinds, _H264_PPS)), is_recovery
+
+
+def h265_extras(units: list[bytes]) -> FoundSets | None:
+    """Of NAL units: the parameter sets, None without any."""
+    kinds = [unit[0] >> 1 & 63 for unit in units]
+    if not {_H265_VPS, _H265_SPS, _H265_PPS} & set(kinds):
+        return None
+    return _of(units, kinds, _H265_VPS), _of(units, kinds, _H265_SPS), _of(units, kinds, _H265_PPS)
+
+
+def reorder_depth(codec: Codec, sets: ParameterSets) -> int:
+    """How many pictures may be sent before one that is shown earlier. Raises DecodeError."""
+    return read_h264(sets.sps[0]).reorder if codec == "h264" else read_h265(sets.sps[0]).reorder
 
 
 def merged(old: ParameterSets | None, found: FoundSets) -> ParameterSets | None:

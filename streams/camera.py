@@ -3,7 +3,7 @@
 In: a Source. Out: packets to a Hub, and what becomes of the connection to a callback. A connection that fails is made
 again after 1, 2, 5, 10, 30 s (with jitter); after a refused log-in only in 5 min, so that the camera does not lock us
 out; a new Source is tried at once. Whatever a camera sends ends its session at worst: the thread lives on, and a call
-of libav that hangs is left behind by `stop` (its socket's time limit ends it).
+that hangs is left behind by `stop` (its socket's time limit ends it).
 """
 
 import random
@@ -18,8 +18,9 @@ import structlog
 from core.errors import DecodeError
 from streams.camera_session import Session, SessionStats
 from streams.camera_settings import CameraSettings
-from streams.camera_source import FAILURES, Reason, Source, Stalled, reason_of, says_later
+from streams.camera_source import FAILURES, Reason, Refused, Source, Stalled, reason_of, says_later
 from streams.hub import Hub
+from streams.rtsp.session import RtspSession
 
 log = structlog.get_logger()
 
@@ -75,6 +76,8 @@ class CameraReader:
         self._poke = threading.Event()
         self._stopping = False
         self._number = 0
+        self._is_odd = False
+        self._session: Session | RtspSession | None = None
         self._thread = threading.Thread(target=self._work, name=f"camera {name}", daemon=True)
 
     def start(self) -> None:
@@ -85,12 +88,12 @@ class CameraReader:
         """Another address or log-in: tried at once, also in the midst of a wait. The same one changes nothing."""
         if source != self._source:
             self._source = source
-            self._poke.set()
+            self._rouse()
 
     def ask_to_stop(self) -> None:
         """Begins to stop; for many at once before `stop` waits for each."""
         self._stopping = True
-        self._poke.set()
+        self._rouse()
 
     def stop(self, wait_s: float = 2.0) -> bool:
         """Ends the thread. False: it hangs in libav and was left behind; it publishes nothing any more."""
@@ -102,6 +105,12 @@ class CameraReader:
             self.stats.abandoned += 1
             log.warning("camera.abandoned", camera=self.name)
         return not self._thread.is_alive()
+
+    def _rouse(self) -> None:
+        self._poke.set()
+        session = self._session
+        if session is not None:
+            session.interrupt()
 
     def _work(self) -> None:
         failures = 0
@@ -126,23 +135,36 @@ class CameraReader:
 
     def _read(self, source: Source) -> tuple[Reason, float]:
         """One session to its end: why it ended, and the least time to wait."""
-        session: Session | None = None
+        session: Session | RtspSession | None = None
         try:
-            session = Session(source, self._settings, self._number + 1, self.stats)
+            session = self._session = self._opened(source)
             self._publish(session, source)
-        except (*FAILURES, DecodeError, Stalled) as error:
+        except (*FAILURES, DecodeError, Refused, Stalled) as error:
             reason = reason_of(error, session is not None)
             wait_s = self._settings.refused_s if says_later(error) else 0.0
             if reason == "unauthorized":
                 wait_s = self._settings.locked_out_s
             return reason, wait_s
         finally:
+            self._session = None
             if session is not None:
                 self._number = session.number
                 session.close()
         return "ended", 0.0
 
-    def _publish(self, session: Session, source: Source) -> None:
+    def _opened(self, source: Source) -> Session | RtspSession:
+        """By our own client, or by libav: sound, TLS, and every other time a camera that ours does not understand."""
+        number = self._number + 1
+        if source.audio or not source.url.lower().startswith("rtsp://") or self._is_odd:
+            self._is_odd = False
+            return Session(source, self._settings, number, self.stats)
+        try:
+            return RtspSession(source, self._settings, number, self.stats)
+        except DecodeError:
+            self._is_odd = True
+            raise
+
+    def _publish(self, session: Session | RtspSession, source: Source) -> None:
         hub, stats, number = self.hub, self.stats, -1
         measured_s, measured = time.monotonic(), stats.bytes
         for packet in session.packets():

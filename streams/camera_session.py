@@ -99,6 +99,9 @@ class Session:
         except (av.error.FFmpegError, ValueError, IndexError):
             return None
 
+    def interrupt(self) -> None:
+        """libav cannot be interrupted: it goes on until its own time limit."""
+
     def close(self) -> None:
         """Says goodbye to the camera (TEARDOWN) and closes the connection."""
         self._container.close()

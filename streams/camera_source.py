@@ -83,6 +83,8 @@ def reason_of(error: BaseException, has_opened: bool) -> Reason:
     """What a failure says about the camera. has_opened: the session had been set up before."""
     if isinstance(error, Stalled):
         return "stalled"
+    if isinstance(error, Refused):
+        return "unauthorized" if error.status in (401, 403) else "refused"
     reason: Reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "garbage")
     if not has_opened and reason == "stalled":
         return "unreachable"
@@ -93,8 +95,16 @@ def reason_of(error: BaseException, has_opened: bool) -> Reason:
 
 def says_later(error: BaseException) -> bool:
     """Whether the camera answered that it cannot serve us now: 453, 503 and such, which libav does not tell apart."""
-    return isinstance(error, av.error.HTTPError | av.error.HTTPClientError)
+    return isinstance(error, Refused | av.error.HTTPError | av.error.HTTPClientError)
 
 
 class Stalled(Exception):
     """Pictures have stopped, or their time stands still."""
+
+
+class Refused(Exception):
+    """The camera answered with an error. status: of RTSP."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the camera answered {status}")
+        self.status = status

@@ -17,7 +17,8 @@ _LARGEST = 16_384
 
 @dataclass(frozen=True, slots=True)
 class H264Picture:
-    """width, height: shown pixels (cropped). chroma: chroma_format_idc. *_bits: 8 to 14."""
+    """width, height: shown pixels (cropped). chroma: chroma_format_idc. *_bits: 8 to 14. reorder: pictures that may be
+    sent before one that is shown earlier, as far as the set tells (0 otherwise)."""
 
     profile: int
     width: int
@@ -25,6 +26,7 @@ class H264Picture:
     chroma: int
     luma_bits: int
     chroma_bits: int
+    reorder: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class H265Picture:
     profile_tier_level: bytes
     layers: int
     is_nested: bool
+    reorder: int
 
 
 class _Bits:
@@ -104,7 +107,7 @@ def read_h264(sps: bytes) -> H264Picture:
     width = columns * 16 - (crop[0] + crop[1]) * across
     height = rows * 16 * fields - (crop[2] + crop[3]) * down * fields
     _check_size(width, height)
-    return H264Picture(profile, width, height, chroma, luma_bits, chroma_bits)
+    return H264Picture(profile, width, height, chroma, luma_bits, chroma_bits, _h264_reorder(bits))
 
 
 def read_h265(sps: bytes) -> H265Picture:
@@ -127,12 +130,58 @@ def read_h265(sps: bytes) -> H265Picture:
     width, height = bits.ue(), bits.ue()
     crop = [bits.ue() for _ in range(4)] if bits.u(1) else [0] * 4
     luma_bits, chroma_bits = 8 + bits.ue(), 8 + bits.ue()
+    bits.ue()
+    reorder = 0
+    for _ in range(layers if bits.u(1) else 1):
+        bits.ue()
+        reorder = min(bits.ue(), 16)
+        bits.ue()
     _check_format(chroma, luma_bits, chroma_bits)
     across, down = (1, 1) if is_split else _CROP_UNITS[chroma]
     width -= (crop[0] + crop[1]) * across
     height -= (crop[2] + crop[3]) * down
     _check_size(width, height)
-    return H265Picture(width, height, chroma, luma_bits, chroma_bits, profile_tier_level, layers, is_nested)
+    return H265Picture(width, height, chroma, luma_bits, chroma_bits, profile_tier_level, layers, is_nested, reorder)
+
+
+def _h264_reorder(bits: _Bits) -> int:
+    """max_num_reorder_frames of the VUI that follows (H.264 E.1.1); 0 where there is none or it is cut off."""
+    try:
+        if not bits.u(1):
+            return 0
+        if bits.u(1) and bits.u(8) == 255:
+            bits.u(32)
+        bits.u(bits.u(1))
+        if bits.u(1) and (bits.u(4), bits.u(1))[1]:
+            bits.u(24)
+        if bits.u(1):
+            bits.ue()
+            bits.ue()
+        bits.u(65 * bits.u(1))
+        has_rate = [_skip_rate(bits) for _ in range(2) if bits.u(1)]
+        bits.u(bool(has_rate) + 1)
+        if not bits.u(1):
+            return 0
+        bits.u(1)
+        for _ in range(4):
+            bits.ue()
+        return min(bits.ue(), 16)
+    except DecodeError:
+        return 0
+
+
+def _skip_rate(bits: _Bits) -> bool:
+    """hrd_parameters() (E.1.2)."""
+    count = bits.ue() + 1
+    if count > 32:
+        raise DecodeError("A parameter set has too many buffer models.")
+    bits.u(8)
+    for _ in range(count):
+        bits.ue()
+        bits.ue()
+        bits.u(1)
+    bits.u(20)
+    return True
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:

@@ -12,7 +12,7 @@ class RecorderSettings(BaseModel):
         default=60.0, ge=2, le=600, description="Seconds after which a file ends, at the next key frame."
     )
     fragment_s: float = Field(
-        default=0.5,
+        default=0.65,
         ge=0.1,
         le=0.7,
         description="Seconds of footage that are gathered before they are written; what a killed worker loses at most.",
