@@ -71,6 +71,20 @@ def test_a_fact_a_sample_with_light_score_and_figures(bench: Bench) -> None:
     assert bench.sampler.take_references() == [row]
 
 
+def test_in_twilight_the_reference_that_fits_better_is_taken_and_none_is_moved(bench: Bench) -> None:
+    bench.add(7)
+    bench.play(7, healthy(5))
+    night = noisy(street(2, 0.6), 1.5, 1)
+    bench.play(7, coded([noisy(street(2, 0.6), 1.5, n) for n in range(5)], start_us=MIDNIGHT_US, first_s=100))
+    assert [row.light for row in bench.sampler.take_references()] == [Light.DAY, Light.NIGHT]
+    dusk_us = NOON_US + (7 * 60 + 20) * 60_000_000
+    for first_s, picture in ((200, noisy(street(), 1.5, 3)), (300, night)):
+        [fact] = bench.play(7, coded([picture], start_us=dusk_us, first_s=first_s))
+        assert fact.light is None
+        assert fact.score == 1
+    assert bench.sampler.take_references() == []
+
+
 def test_key_frames_between_are_not_decoded(bench: Bench) -> None:
     bench.add(7)
     bench.add(8, CameraQuality(interval_s=4))
