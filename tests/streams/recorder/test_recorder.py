@@ -111,7 +111,7 @@ def recording(folder: Path, url: str, settings: RecorderSettings = SETTINGS) -> 
 @pytest.mark.parametrize("name", ["h264", "b", "h265"])
 def test_every_picture_that_was_sent_is_in_a_file_that_plays(street: Street, tmp_path: Path, name: str) -> None:
     with recording(tmp_path / "root", street.url(name)) as (recorder, reader):
-        wait_for(lambda: recorder.stats.files >= 3, 15, "a third file")
+        wait_for(lambda: recorder.stats.files >= 2, 15, "a second file")
         said = Said(recorder).all()
         assert any(row.state == OPEN for row in said.segments)
     said.all()
@@ -140,7 +140,7 @@ def test_a_camera_that_was_away_leaves_a_gap_with_its_reason_and_a_new_run(stree
         wait_for(lambda: reader.signal.state == "lost", what="the loss")
         time.sleep(1.0)  # the length of the gap
         street.call(lambda: setattr(street.camera("h264").conditions, "refusing", False))
-        wait_for(lambda: recorder.stats.runs == 2 and reader.stats.packets > 60, 15, "the second run")
+        wait_for(lambda: recorder.stats.runs == 2 and reader.stats.packets > 45, 15, "the second run")
     said = Said(recorder).all()
     assert said.reasons == ["start", "reconnect"]
     assert pictures(tmp_path / "root", said.segments) == reader.stats.packets
@@ -199,7 +199,7 @@ def _kill_while_recording(street: Street, folder: Path, after_s: float) -> None:
     assert 0 <= sent.frames - total <= FPS, f"{sent.frames} pictures were sent, {total} are there"
 
 
-@pytest.mark.parametrize("after_s", [0.2, 2.9])
+@pytest.mark.parametrize("after_s", [0.2, 1.7])
 def test_a_killed_recorder_loses_less_than_a_second(street: Street, tmp_path: Path, after_s: float) -> None:
     _kill_while_recording(street, tmp_path / "root", after_s)
 
