@@ -7,7 +7,7 @@ import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 import uvloop
@@ -77,8 +77,11 @@ def options_of(arguments: argparse.Namespace) -> Options:
     return Options(**values | {"fault": tuple(values["fault"])})
 
 
-async def until_signal(options: Options) -> "Outcome":
-    """Runs; once cameras can be played, SIGTERM and Ctrl-C end the run in good order."""
+async def until_signal(options: Options, told: TextIO) -> "Outcome":
+    """Runs; once cameras can be played, SIGTERM and Ctrl-C end the run in good order.
+
+    told: where addresses and other lines for people go, at once.
+    """
     from simulators.cameras.run import run_cameras
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -88,16 +91,14 @@ async def until_signal(options: Options) -> "Outcome":
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stop.set)
 
+    def say(line: str) -> None:
+        told.write(line + "\n")
+        told.flush()
+
     return await run_cameras(options, say, stop=stop, ready=obey)
-
-
-def say(line: str) -> None:
-    """A line for people, at once; the result alone goes to standard output."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
 
 
 def main(options: Options) -> None:
     """Runs and prints the figures. Raises SimulatorError."""
-    result = uvloop.run(until_signal(options))
+    result = uvloop.run(until_signal(options, sys.stderr))
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")

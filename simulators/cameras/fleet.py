@@ -85,6 +85,8 @@ async def build(options: Options, say: Say) -> Fleet:
         chosen = [SceneSource(plan) for plan in plans]
         names = [f"cam-{number + 1:04d}" for number in range(options.count)]
     pairs = [await asyncio.to_thread(source.pair) for source in chosen]
+    if any(isinstance(one, SceneSource) and one.plan.engine == "rendered" for one in chosen):
+        await asyncio.to_thread(scenery.stop)
     ready = [(prepared(main), prepared(sub)) for main, sub in pairs]
     for number, name in enumerate(names):
         main_loop, sub_loop = ready[number % len(ready)]

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import uvloop
@@ -30,17 +30,19 @@ class CameraSimulationFailed(WanggeError):
     kind = "simulation"
 
 
-def simulate(options: Options, service: Service | None, wait_s: float) -> tuple[dict[str, Any], Report | None]:
+def simulate(
+    options: Options, service: Service | None, wait_s: float, told: TextIO
+) -> tuple[dict[str, Any], Report | None]:
     """Serves until the time is over or a signal comes; then, with a service, asks for its events at most wait_s.
 
-    Raises CameraSimulationFailed.
+    told: where the addresses go. Raises CameraSimulationFailed.
     """
     with tempfile.TemporaryDirectory(prefix="wangge-truth-") as folder:
         if service is not None and options.truth is None:
             options = replace(options, truth=Path(folder) / "truth.ndjson")
         began_ms = round(time.time() * 1000)
         try:
-            figures = msgspec.to_builtins(uvloop.run(until_signal(options)))
+            figures = msgspec.to_builtins(uvloop.run(until_signal(options, told)))
             if service is None:
                 return figures, None
             assert options.truth is not None

@@ -1,5 +1,6 @@
 """wangge simulate cameras: RTSP cameras that anybody can play, with faults on command."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -86,7 +87,7 @@ def cameras(
         truth=truth,
     )
     service = find(data, url) if check else None
-    figures, report = camera_simulation.simulate(options, service, wait)
+    figures, report = camera_simulation.simulate(options, service, wait, sys.stderr if json else sys.stdout)
     if json:
         as_json(figures)
     else:
