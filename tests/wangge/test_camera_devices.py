@@ -100,7 +100,7 @@ async def test_a_simulated_camera_fills_in_its_addresses(place: Place) -> None:
     secret = place.folder / "secret"
     secret.write_text(PASSWORD)
     log_in = ("--user", USER, "--password-file", str(secret))
-    options = Options(count=1, pattern=True, size="1280x720", port=0, onvif=0, user=USER, password=PASSWORD)
+    options = Options(count=1, engine="pattern", size="1280x720", port=0, onvif=0, user=USER, password=PASSWORD)
     stop, said, ready = asyncio.Event(), [], asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(run_cameras(options, said.append, stop=stop, ready=lambda _: ready.set()))
