@@ -75,11 +75,13 @@ class RunClock:
     def utc_us(self, pts: int) -> int:
         """UTC of a media time: straight between the points, at the last slope after the last one."""
         points = self._points
+        if len(points) == 1:
+            return points[0][1] + round((pts - points[0][0]) * _US_PER_TICK)
         at = len(points) - 1
         while at > 0 and points[at][0] > pts:
             at -= 1
         first_pts, first_us = points[at]
-        if len(points) == 1 or pts <= points[0][0]:
+        if pts <= points[0][0]:
             return first_us + round((pts - first_pts) * _US_PER_TICK)
         before, after = points[min(at, len(points) - 2)], points[min(at + 1, len(points) - 1)]
         rate = (after[1] - before[1]) / (after[0] - before[0])
