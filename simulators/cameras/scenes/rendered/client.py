@@ -17,6 +17,8 @@ from simulators.cameras.scenes.camera import Picture, ViewShift
 _START_S = 60.0
 """A renderer that is not ready by then is taken as missing."""
 _FRAME_S = 60.0
+_MOST_STREETS = 12
+"""Streets that one child draws before another takes its place."""
 _ROOT = Path(__file__).resolve().parents[4]
 
 
@@ -53,6 +55,7 @@ class _Server:
         self._child: subprocess.Popen[bytes] | None = None
         self._complaints: deque[str] = deque(maxlen=20)
         self._answer = self._refusal = ""
+        self._streets: set[str] = set()
 
     def start(self) -> str:
         """What draws; starts the child when none runs. A refusal is remembered."""
@@ -113,6 +116,7 @@ class _Server:
     def ask(self, wanted: dict[str, object], size: int) -> bytes:
         """One frame of size bytes; a server that has died is started once more."""
         with self._lock:
+            self._renew(json.dumps({**wanted, "t_s": 0}))
             for _ in range(2):
                 self._start()
                 data = self._once(wanted, size)
@@ -120,6 +124,12 @@ class _Server:
                     return data
                 self.stop()
             raise EngineMissing(f"the renderer stopped ({self._last_words()})")
+
+    def _renew(self, street: str) -> None:
+        """A new child after so many streets: the driver keeps 20–50 MiB of each (measured)."""
+        if street not in self._streets and len(self._streets) >= _MOST_STREETS:
+            self.stop()
+        self._streets.add(street)
 
     def _once(self, wanted: dict[str, object], size: int) -> bytes | None:
         assert self._child is not None
@@ -139,6 +149,7 @@ class _Server:
     def stop(self) -> None:
         """End the child; the next request starts another."""
         child, self._child = self._child, None
+        self._streets.clear()
         if child is None:
             return
         assert child.stdin is not None
