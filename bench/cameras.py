@@ -41,6 +41,7 @@ def cameras(count: int, folder: Path, *options: str) -> Iterator[Cameras]:
     """`simulate cameras --count N` on a free port, for the block."""
     port = free_port()
     command = [sys.executable, "-m", "wangge", "simulate", "cameras", "--count", str(count), "--port", str(port)]
+    command += ["--engine", "pattern"]
     with (folder / "cameras.log").open("wb") as output:
         process = subprocess.Popen([*command, *options], stdout=output, stderr=output, cwd=folder)
         try:

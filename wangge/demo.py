@@ -54,7 +54,10 @@ class Demo:
         self._began = datetime.now(UTC)
 
     async def make_city(self, store: Store) -> None:
-        """30 grids with workers on duty round the clock, 30 handsets, 20 terminals, 4 cameras; made once."""
+        """30 grids with workers on duty round the clock, 30 handsets, 20 terminals; made once."""
+        await self._make_city(store, cameras=0)
+
+    async def _make_city(self, store: Store, cameras: int) -> None:
         settings = self._service.plan.settings
         async with store.transaction(timeout_s=120) as connection:
             now = datetime.now(UTC)
@@ -64,7 +67,7 @@ class Demo:
                 now=now,
                 zone=settings.site.zone,
                 on_duty_now=True,
-                cameras=CAMERAS,
+                cameras=cameras,
                 camera_port=self._rtsp_port,
             )
 
@@ -92,11 +95,24 @@ class Demo:
                 child = group.create_task(
                     self._child(part, "cameras", str(self._rtsp_port), light, str(self._data / CAMERA_TRUTH_NAME))
                 )
+                await self._until_they_answer(child)
+                await self._make_city(self._service.store, CAMERAS)  # before, they would be lost at once
                 while not child.done() and self._light() == light:
                     await asyncio.wait([child], timeout=LIGHT_EVERY_S)
                 if child.done():
                     raise DemoEnded("The simulated cameras ended; they are started again.")
                 child.cancel()
+
+    async def _until_they_answer(self, child: asyncio.Task[int]) -> None:
+        """Their loops are encoded first, once a machine: some seconds to a minute."""
+        while not child.done():
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self._rtsp_port)
+            except OSError:
+                await asyncio.sleep(0.5)
+            else:
+                writer.close()
+                return
 
     def _light(self) -> str:
         quality = self._service.plan.settings.streams.quality
