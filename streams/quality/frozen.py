@@ -52,12 +52,11 @@ class FrozenWatch:
         since the sample before, 0 when there were none.
         """
         strips = strips_of(luma)
-        telling = telling_blocks(strips)
         blocks = luma.shape[0] * luma.shape[1] / 256
         skipped = between_bytes <= max(64.0, blocks * SKIPPED_BYTES_PER_BLOCK)
         since, all_equal = at_s, True
         for seen in reversed(self._seen):
-            equal = equal_share(strips, seen.strips, telling) >= EQUAL_BLOCKS
+            equal = equal_share(strips, seen.strips) >= EQUAL_BLOCKS
             all_equal &= equal
             repeated = seen.digest == digest and not (skipped and all_equal)
             if equal and not repeated and at_s - seen.at_s <= MEMORY_S:
@@ -103,11 +102,14 @@ def telling_blocks(strips: Bytes) -> NDArray[np.bool_]:
     return telling
 
 
-def equal_share(now: Bytes, before: Bytes, telling: NDArray[np.bool_]) -> float:
+def equal_share(now: Bytes, before: Bytes) -> float:
     """Share of the telling blocks that are exactly equal; 0 for pictures of different sizes, and when fewer than
     LEAST_TELLING of all blocks tell anything."""
-    if now.shape != before.shape or telling.mean() < LEAST_TELLING:
+    if now.shape != before.shape:
         return 0.0
     # Eight pixels of a row at once, as one number.
     equal = ~(now.view(np.uint64) != before.view(np.uint64)).any(axis=1)
-    return float(equal[telling].mean())
+    if equal.mean() < EQUAL_BLOCKS * LEAST_TELLING:
+        return 0.0  # whatever the telling ones are: a living picture costs no more
+    telling = telling_blocks(now)
+    return float(equal[telling].mean()) if telling.mean() >= LEAST_TELLING else 0.0

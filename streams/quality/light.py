@@ -5,6 +5,7 @@ then, so a sample is held against whichever reference fits better, nothing is le
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from astral import Observer
 from astral.sun import elevation
@@ -30,6 +31,11 @@ def light_at(at_us: int, place: Place | None, settings: QualitySettings) -> Ligh
 
 
 def sun_elevation(at_us: int, latitude: float, longitude: float) -> float:
-    """Degrees of the sun above the horizon, with refraction."""
-    at = datetime.fromtimestamp(at_us / 1e6, UTC)
-    return float(elevation(Observer(latitude, longitude), at))
+    """Degrees of the sun above the horizon, with refraction, at the minute's beginning (a quarter of a degree at
+    most)."""
+    return _elevation(at_us // 60_000_000, latitude, longitude)
+
+
+@lru_cache(maxsize=1024)
+def _elevation(minute: int, latitude: float, longitude: float) -> float:
+    return float(elevation(Observer(latitude, longitude), datetime.fromtimestamp(minute * 60, UTC)))
