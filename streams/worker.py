@@ -37,6 +37,7 @@ from streams.layout import JOURNAL, open_root
 from streams.live import Live
 from streams.quality import MOST_PACKETS, Sampler, references_of
 from streams.recorder import Recorder
+from streams.recorder.before import Place as Readable
 from streams.recorder.journal import Journal
 from streams.recorder.ledger import Ledger
 from streams.room import Room, Stream, Wanted, wanted
@@ -93,7 +94,8 @@ class Worker:
         self.facts = FactBook(store)
         self.recorder = Recorder(place.folder, root, settings.recorder, settings.cleaner)
         journal = Journal(place.folder / f"{JOURNAL}{place.number}")
-        self.ledger = Ledger(store, self.recorder, self.leases, place.holder, journal, settings.recorder)
+        here = Readable(root, place.folder)
+        self.ledger = Ledger(store, self.recorder, self.leases, place.holder, journal, settings.recorder, here)
         self.sampler = Sampler(settings.quality, place.folder, self.facts.add, root)
         self.live = Live(settings.live, self._hub)
         self.clips = Clips(store, lambda wanted_root: place.folder if wanted_root == root else None, settings.clips)

@@ -18,13 +18,12 @@ from psycopg import AsyncConnection
 
 from core.camera import CameraFact, KindCode
 from core.errors import StoreUnavailable
-from core.media import STREAMS
 from store import camera_facts
 from store.footage import Changes, record
 from store.pool import Store
-from streams.recorder.gaps import gap_fact
+from streams.recorder.before import Place, gaps_before
 from streams.recorder.journal import Journal
-from streams.recorder.outbox import Entry, Start
+from streams.recorder.outbox import Entry
 from streams.recorder.settings import RecorderSettings
 
 log = structlog.get_logger()
@@ -76,9 +75,12 @@ class Ledger:
         holder: str,
         journal: Journal,
         settings: RecorderSettings | None = None,
+        place: Place | None = None,
     ) -> None:
-        """holder: of the leases. The journal's entries from an earlier life are brought in first."""
+        """holder: of the leases. place: our media root, whose files may be asked. The journal's entries from an earlier
+        life are brought in first."""
         self._store, self._source, self._leases, self._holder, self._journal = store, source, leases, holder, journal
+        self._place = place
         self._gap_us = round((settings or RecorderSettings()).gap_s * 1e6)
         self._facts = camera_facts.CameraFactWriter(store)
         self._is_old = bool(journal)
@@ -164,39 +166,11 @@ class Ledger:
                 connection, changes, holder=self._holder, epochs=dict(self._leases.epochs), retry=is_old
             )
             for start in starts:
-                facts += await self._before(connection, start)
+                facts += await gaps_before(connection, start, self._gap_us, self._place)
             self.stats.facts += await camera_facts.write(connection, facts, now_us) if facts else 0
         self.stats.transactions += 1
         self.stats.segments += len(changes.segments)
         return done.lost
-
-    async def _before(self, connection: Connection, start: Start) -> list[CameraFact]:
-        """What is missing before a stream's first run: until we came it was ours, then the camera's.
-
-        Index: footage_segments_time.
-        """
-        found = await connection.execute(
-            "SELECT (date_part('epoch', end_at) * 1e6)::bigint FROM footage_segments WHERE camera = %s AND stream = %s "
-            "AND start_at < to_timestamp(%s / 1e6) AND run <> %s ORDER BY start_at DESC LIMIT 1",
-            (start.camera, start.stream, start.began_us, start.run),
-        )
-        row = await found.fetchone()
-        if row is None:
-            return []
-        stream = STREAMS[start.stream]
-        came_us = min(max(row[0], start.added_us), start.began_us)
-        gaps = []
-        if start.began_us - came_us > max(self._gap_us, _CONNECTING_US):
-            gaps.append(gap_fact(start.camera, stream, came_us, start.began_us, "signal"))
-        else:
-            came_us = start.began_us
-        if came_us - row[0] > self._gap_us:
-            gaps.insert(0, gap_fact(start.camera, stream, row[0], came_us, "restart"))
-        return gaps
-
-
-_CONNECTING_US = 15_000_000
-"""So long a camera may take to bring its first picture before the wait counts as its own."""
 
 
 def _by_camera(entries: Sequence[Entry]) -> dict[int | None, Entry]:

@@ -13,10 +13,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from core.camera import CameraFact, KindCode
 from store.footage import CLOSED, OPEN, Changes, lease_name
 from store.pool import Store
+from streams.recorder.before import Place
 from streams.recorder.journal import Journal
 from streams.recorder.ledger import Ledger
 from streams.recorder.outbox import Entry, Start
 from tests.store.footage_rows import INIT, ROOT, make_cameras, run_row, segment_row
+from tests.streams.segments_on_disk import FIRST_PTS, SECONDS, Root
 from tests.support.proxy import BreakableProxy
 
 NOW_US = time.time_ns() // 1000 // 1_000_000 * 1_000_000
@@ -175,6 +177,22 @@ async def test_footage_missing_across_a_restart_is_a_gap(
         "ORDER BY 2",
     )
     assert found == [(why, end_us // 1000 + begin * 1000, end_us // 1000 + end * 1000) for why, begin, end in expected]
+
+
+async def test_a_gap_begins_where_the_file_of_a_killed_recorder_ends_not_where_its_row_does(
+    store: Store, tmp_path: Path
+) -> None:
+    root = await Root.make(store, tmp_path)
+    run = root.run(NOW_US - 600_000_000)
+    behind = {"end_us": run.began_us + 2_000_000, "end_pts": FIRST_PTS + 2 * 90_000, "size": 4000}
+    await root.store_rows([run], [root.segment(run, 0, OPEN, **behind)])
+    later = root.run(run.began_us + 20_000_000)
+    rest = Changes([later], (), (), [root.segment(later, 0).row])
+    said = Entry(rest, (Start(later.id, later.camera, 0, later.began_us - 1_000_000, later.began_us),))
+    place = Place(root.id, tmp_path)
+    await Ledger(store, Mouth([said]), Held(), "me", Journal(tmp_path / "journal"), place=place).bring()
+    found = await fetch(store, "SELECT (figures->>'from_ms')::bigint, (figures->>'to_ms')::bigint FROM camera_facts")
+    assert found == [(run.began_us // 1000 + 1000 * SECONDS, later.began_us // 1000)]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(0, 400), st.binary(max_size=40))
