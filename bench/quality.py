@@ -31,8 +31,8 @@ from bench.report import Result, at_most
 from core.camera import CameraFact, Light
 from simulators.cameras.scenes import NEAR_MISSES
 from streams.quality.decoder import decode_key
-from streams.quality.settings import QualitySettings
 from streams.quality.watch import SampledCamera, Watch
+from streams.quality_settings import QualitySettings
 
 RUNS, QUICK_RUNS = 200, 24
 CLIP_SAMPLES, QUICK_CLIP_SAMPLES = 60, 30

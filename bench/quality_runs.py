@@ -30,8 +30,8 @@ from core.event import Finding
 from core.media import VIDEO, Packet, TrackFormats
 from simulators.cameras.scenes import Scene, picture_faults, scene
 from streams.annexb import access_unit, merged, video_format
-from streams.quality.settings import QualitySettings
 from streams.quality.watch import SampledCamera, Watch
+from streams.quality_settings import QualitySettings
 
 SIZE = (640, 360)
 INTERVAL_S = 10.0

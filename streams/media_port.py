@@ -24,7 +24,7 @@ from store.footage_spans import StoredSegment
 from streams.clips import HLS_MEDIA_TYPE, FootageGone, MediaResponse, TooBusy
 from streams.live import NoPicture, NotPlayable, TooManyViewers
 from streams.metrics import exposition
-from streams.quality.settings import root_of_pictures
+from streams.quality_settings import root_of_pictures
 from streams.worker import Worker
 
 PROBLEM = "application/problem+json"
@@ -114,6 +114,8 @@ async def _recordings(worker: Worker, request: Request, key: int, camera: str) -
 
 async def _clip(worker: Worker, request: Request, key: int, camera: str) -> Response:
     from_us, to_us = _span(request)
+    if request.headers.get("range", "bytes=0-").startswith("bytes=0-"):
+        await worker.catch_up(key, to_us)
     made = await worker.clips.respond_clip(key, _stream(request), from_us, to_us, request.method, request.headers)
     answer = _media(request, made)
     name = f"{camera}-{datetime.fromtimestamp(from_us / 1e6, UTC):%Y%m%dT%H%M%SZ}.mp4"
@@ -125,6 +127,7 @@ async def _clip(worker: Worker, request: Request, key: int, camera: str) -> Resp
 async def _playlist(worker: Worker, request: Request, key: int, camera: str) -> Response:
     del camera
     from_us, to_us = _span(request)
+    await worker.catch_up(key, to_us)
 
     def url_of(segment: StoredSegment) -> str:
         return f"segments/{segment.run}-{segment.n}.mp4"

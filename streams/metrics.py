@@ -83,7 +83,7 @@ STREAM_FIGURES: tuple[Figure, ...] = (
 )
 WORKER_LABELS = ("worker",)
 WORKER_FIGURES: tuple[Figure, ...] = (
-    Figure("wangge_streams_cameras", "gauge", "Cameras that the worker holds.", lambda w: len(w.rooms)),
+    Figure("wangge_streams_cameras", "gauge", "Cameras that the worker holds.", lambda w: len(w.roster.rooms)),
     Figure("wangge_streams_facts_waiting", "gauge", "Facts about cameras not written yet.", lambda w: w.facts.waiting),
     Figure("wangge_streams_facts_total", "counter", "Facts about cameras written.", lambda w: w.facts.written),
     Figure(
@@ -174,7 +174,7 @@ class StreamsCollector(Collector):
         worker = self._worker
         for figure in STREAM_FIGURES:
             family = _family(figure, STREAM_LABELS)
-            for room in list(worker.rooms.values()) if worker else ():
+            for room in list(worker.roster.rooms.values()) if worker else ():
                 for stream in list(room.streams.values()):
                     _add(family, (room.wanted.id, stream.name), figure.of(stream))
             yield family

@@ -37,8 +37,11 @@ class Wanted:
     quality: SampledCamera | None
 
 
-def wanted(record: DeviceRecord, registry: Registry, log_ins: LogIns, audio: bool) -> Wanted:
-    """What the registry says of a camera. audio: where it says nothing. Raises InvalidInput for an unusable address."""
+def wanted(record: DeviceRecord, registry: Registry, log_ins: LogIns, *, audio: bool, judged: bool) -> Wanted:
+    """What the registry says of a camera. audio: where it says nothing; judged: whether pictures are judged at all.
+
+    Raises InvalidInput for an unusable address.
+    """
     settings = record.settings or {}
     log_in = log_ins.of(record.id)
     user, password = (None, None) if log_in is None else (log_in.user, log_in.password)
@@ -53,7 +56,7 @@ def wanted(record: DeviceRecord, registry: Registry, log_ins: LogIns, audio: boo
     except ValidationError as error:
         log.warning("camera.quality_settings_ignored", camera=record.id, problems=error.error_count())
         own = CameraQuality()
-    quality = None if own.off else SampledCamera(record.key, record.id, place, own)
+    quality = None if own.off or not judged else SampledCamera(record.key, record.id, place, own)
     return Wanted(record.key, record.id, sources, quality)
 
 

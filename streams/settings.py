@@ -8,8 +8,8 @@ from streams.camera_settings import CameraSettings
 from streams.cleaner_settings import CleanerSettings
 from streams.clips_settings import ClipsSettings
 from streams.live_settings import LiveSettings
-from streams.quality.settings import QualitySettings
-from streams.recorder.settings import RecorderSettings
+from streams.quality_settings import QualitySettings
+from streams.recorder_settings import RecorderSettings
 
 FOOTAGE_NAME = "footage"
 LOG_INS_NAME = "cameras.toml"

@@ -1,8 +1,7 @@
 """A camera worker: the cameras whose leases it holds, and everything that is done with their pictures on this machine.
 
-Every second it beats: leases renewed, taken and given back (`store.camera_leases`), rooms opened, changed and closed as
-registry and log-ins say. While the store is away nothing of that changes: cameras go on being read and recorded. One
-bad camera is a thread that tries again; it disturbs no other.
+`roster` says which cameras those are; `recorder` and `ledger`, `sampler`, `live`, `clips`, `cleaner` do the rest. Each
+is a part of the worker's supervision tree, so that one that fails starts again by itself.
 """
 
 import asyncio
@@ -17,40 +16,41 @@ from typing import Any
 import structlog
 
 from core.clock import Clock
-from core.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
-from core.media import StreamName
+from core.errors import Conflict, NotFound, StoreUnavailable
 from core.supervise import Part, Run
 from devices.camera_secrets import LogIns
 from devices.registry import Registry
 from store import media_roots
 from store.camera_leases import CameraLeases
 from store.camera_leases import Worker as LeaseHolder
-from store.camera_references import keep_references, references_for
+from store.camera_references import keep_references
 from store.footage import lost_leases
 from store.pool import Store
 from streams.cleaner import Cleaner
 from streams.clips import Clips
 from streams.fact_book import FactBook
 from streams.headroom import disk_of
-from streams.hub import Hub
 from streams.layout import JOURNAL, open_root
 from streams.live import Live
-from streams.quality import MOST_PACKETS, Sampler, references_of
+from streams.quality import Sampler
 from streams.recorder import Recorder
 from streams.recorder.before import Place as Readable
 from streams.recorder.journal import Journal
 from streams.recorder.ledger import Ledger
-from streams.room import Room, Stream, Wanted, wanted
+from streams.recorder.writer import TICK_S
+from streams.roster import Roster, Uses
 from streams.settings import StreamsSettings
 
 log = structlog.get_logger()
 
-BEAT_S = 1.0
 ROOT_BEAT_S = 5.0
 REFERENCES_S = 30.0
 CLOSE_WITHIN_S = 2.0
 RECORDER_WITHIN_S = 4.0
 LOOK_S = 1.0
+RECENT_MS = 8_000
+CAUGHT_UP_S = 1.0
+"""Rows of open segments are up to `recorder.row_s` old; a camera is asked for newer ones once a second at most."""
 PLACE_WITHIN_S = 30.0
 
 
@@ -85,19 +85,20 @@ class Worker:
         self.settings, self.place, self.root, self.folder = settings, place, root, place.folder
         self.media_key = media_key
         self._store, self._registry, self._clock, self._lock = store, registry, clock, lock
-        self._log_ins = LogIns(place.secrets_file)
         holder = LeaseHolder(place.holder, f"{place.host}/{place.number}", place.host, place.url, root)
         self.leases = CameraLeases(store, holder, settings.lease_ttl_s)
-        self.rooms: dict[int, Room] = {}
-        self._unusable: dict[int, str] = {}
         self._is_recording = False
+        self._caught_up: dict[int, float] = {}
         self.facts = FactBook(store)
         self.recorder = Recorder(place.folder, root, settings.recorder, settings.cleaner)
         journal = Journal(place.folder / f"{JOURNAL}{place.number}")
         here = Readable(root, place.folder)
         self.ledger = Ledger(store, self.recorder, self.leases, place.holder, journal, settings.recorder, here)
         self.sampler = Sampler(settings.quality, place.folder, self.facts.add, root)
-        self.live = Live(settings.live, self._hub)
+        self.live = Live(settings.live, lambda camera, stream: self.roster.hub(camera, stream))
+        uses = Uses(self.facts, self.recorder, self.sampler, self.live)
+        log_ins = LogIns(place.secrets_file)
+        self.roster = Roster(settings, store, registry, log_ins, self.leases, clock, uses)
         self.clips = Clips(store, lambda wanted_root: place.folder if wanted_root == root else None, settings.clips)
         self.cleaner = Cleaner(store, place.holder, root, place.folder, settings.cleaner, clock)
 
@@ -122,7 +123,7 @@ class Worker:
     def parts(self) -> dict[str, Run]:
         """What runs, by name."""
         found: dict[str, Run] = {
-            "cameras": self._run_roster,
+            "cameras": self.roster.run,
             "facts": self.facts.run,
             "recorder": self._run_recorder,
             "live": self._run_live,
@@ -135,9 +136,7 @@ class Worker:
 
     async def stop(self) -> None:
         """After the parts have ended: ends cameras, closes files durably, says the last rows, gives leases back."""
-        for room in self.rooms.values():
-            for stream in room.streams.values():
-                stream.reader.ask_to_stop()
+        self.roster.ask_to_stop()
         await asyncio.to_thread(self.recorder.stop, RECORDER_WITHIN_S)
         try:
             async with asyncio.timeout(CLOSE_WITHIN_S):
@@ -158,112 +157,22 @@ class Worker:
             raise NotFound(f"There is no camera {camera}.")
         return record.key
 
-    def _hub(self, camera: str, stream: StreamName) -> Hub | None:
-        record = self._registry().device(camera)
-        room = None if record is None else self.rooms.get(record.key)
-        found = None if room is None else room.streams.get(stream)
-        return None if found is None else found.hub
+    async def catch_up(self, camera: int, to_us: int) -> None:
+        """Before a clip that reaches to about now: rows of what the camera has sent until now. Some 0.4 s."""
+        now_s = self._clock.monotonic()
+        if to_us // 1000 < self._clock.now_ms() - RECENT_MS or now_s < self._caught_up.get(camera, 0.0) + CAUGHT_UP_S:
+            return
+        self._caught_up[camera] = now_s
+        self.recorder.ask(camera)
+        await self._clock.sleep(TICK_S + 0.1)
+        await self.ledger.bring()
 
     def shown(self) -> dict[str, dict[str, Any]]:
         """Camera → stream → state, for the console."""
         return {
             room.wanted.id: {name: stream.shown() for name, stream in room.streams.items()}
-            for room in self.rooms.values()
+            for room in self.roster.rooms.values()
         }
-
-    # The roster
-
-    async def _run_roster(self, part: Part) -> None:
-        """Beats until cancelled."""
-        is_away = False
-        while True:
-            began = self._clock.monotonic()
-            try:
-                await self.beat()
-                is_away = False
-            except StoreUnavailable:
-                if not is_away:
-                    part.degraded("the store is away: cameras stay with this worker and are recorded, rows follow")
-                is_away = True
-            if not is_away:
-                if self._unusable:
-                    part.degraded(f"{len(self._unusable)} cameras have no usable address: {_few(self._unusable)}")
-                else:
-                    part.ready()
-            await self._clock.sleep(max(0.05, BEAT_S - (self._clock.monotonic() - began)))
-
-    async def beat(self) -> None:
-        """One round. Raises StoreUnavailable; rooms that are open have followed the registry even then."""
-        asked = self._asked()
-        for key in self.rooms.keys() & asked.keys():
-            await self._follow(asked[key])
-        await self.leases.beat(asked.keys())
-        for key in self.rooms.keys() - self.leases.epochs.keys():
-            await self._close(key)
-        new = [key for key in self.leases.epochs if key not in self.rooms and key in asked]
-        if new:
-            await self._open([asked[key] for key in new])
-
-    def _asked(self) -> Mapping[int, Wanted]:
-        """Every camera in service that can be read."""
-        registry, found = self._registry(), {}
-        self._unusable = {}
-        for device in registry.devices("camera"):
-            try:
-                found[device.key] = wanted(device, registry, self._log_ins, self.settings.camera.audio)
-            except InvalidInput:
-                self._unusable[device.key] = device.id
-        return found
-
-    async def _open(self, cameras: list[Wanted]) -> None:
-        async with self._store.connection() as connection:
-            rows = await references_for(connection, [camera.key for camera in cameras])
-        known = references_of(rows)
-        for camera in cameras:
-            room = self.rooms[camera.key] = Room(camera, self.settings.camera, self.facts.add)
-            begun, _ = room.follow(camera)
-            for stream in begun:
-                self.recorder.add(camera.key, camera.id, stream.name, stream.hub)
-            if camera.quality is not None:
-                self.sampler.add(camera.quality, self._sampled(room), known.get(camera.key, ()))
-            for stream in begun:
-                stream.reader.start()
-        log.info("streams.cameras_taken", cameras=len(cameras), all=len(self.rooms))
-
-    async def _follow(self, camera: Wanted) -> None:
-        room = self.rooms[camera.key]
-        if camera == room.wanted:
-            return
-        quality, judged = room.wanted.quality, room.judged
-        begun, gone = room.follow(camera)
-        for stream in begun:
-            self.recorder.add(camera.key, camera.id, stream.name, stream.hub)
-            stream.reader.start()
-        for stream in gone:
-            await self._end(camera.key, stream)
-        if gone:
-            self.live.forget(camera.id)
-        if camera.quality is None:
-            self.sampler.remove(camera.key)
-        elif quality != camera.quality or judged is not room.judged:
-            self.sampler.add(camera.quality, self._sampled(room))
-
-    def _sampled(self, room: Room) -> Any:
-        most_bytes = self.settings.quality.most_waiting_bytes
-        return room.judged.hub.reader("quality", MOST_PACKETS, most_bytes, from_gop=False)
-
-    async def _close(self, key: int) -> None:
-        room = self.rooms.pop(key)
-        self.live.forget(room.wanted.id)
-        self.sampler.remove(key)
-        for stream in room.streams.values():
-            stream.reader.ask_to_stop()
-        for stream in room.streams.values():
-            await self._end(key, stream)
-
-    async def _end(self, key: int, stream: Stream) -> None:
-        await asyncio.to_thread(stream.reader.stop)
-        self.recorder.remove(key, stream.name)
 
     # Other parts
 

@@ -8,8 +8,8 @@ alerts.rules.camera.
 """
 
 from streams.quality.sampler import MOST_PACKETS, PacketSource, Sampler, references_of
-from streams.quality.settings import CameraQuality, QualitySettings
 from streams.quality.watch import LearnedReference, QualityStats, SampledCamera
+from streams.quality_settings import CameraQuality, QualitySettings
 
 __all__ = [
     "MOST_PACKETS",

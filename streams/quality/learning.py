@@ -15,7 +15,7 @@ import numpy as np
 from streams.quality.comparison import Comparison
 from streams.quality.measures import Bytes, Floats, Measured, gradients
 from streams.quality.reference import SAME_DIRECTION, Reference, Template, edge_level
-from streams.quality.settings import QualitySettings
+from streams.quality_settings import QualitySettings
 
 SLOW = 20
 REBUILD_EVERY = 30

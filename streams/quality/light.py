@@ -11,7 +11,7 @@ from astral import Observer
 from astral.sun import elevation
 
 from core.camera import Light
-from streams.quality.settings import QualitySettings
+from streams.quality_settings import QualitySettings
 
 Place = tuple[float, float]
 """Latitude, longitude (degrees, WGS-84)."""

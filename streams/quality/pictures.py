@@ -14,7 +14,7 @@ import av
 import cv2
 import structlog
 
-from streams.quality.settings import QualitySettings, root_of_pictures
+from streams.quality_settings import QualitySettings, root_of_pictures
 
 MOST_WIDTH = 1280
 JPEG_QUALITY = 80

@@ -20,8 +20,8 @@ from core.media import Packet
 from store.camera_references import ReferenceRow
 from streams.quality.pictures import Shelf, ShelfStats
 from streams.quality.reference import Reference
-from streams.quality.settings import QualitySettings
 from streams.quality.watch import Emit, LearnedReference, QualityStats, SampledCamera, Watch
+from streams.quality_settings import QualitySettings
 
 MOST_PACKETS = 1500
 """For the ring of a reader (`Hub.reader`); with `QualitySettings.most_waiting_bytes`."""

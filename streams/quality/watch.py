@@ -21,7 +21,7 @@ from streams.quality.light import Place, light_at
 from streams.quality.measures import Measured, measure
 from streams.quality.pictures import Shelf
 from streams.quality.reference import Reference
-from streams.quality.settings import CameraQuality, QualitySettings
+from streams.quality_settings import CameraQuality, QualitySettings
 
 EARLY = 0.9
 """Share of the interval after which a key frame is taken: one that comes 10 s after the last must not be missed."""

@@ -7,7 +7,7 @@ In: hubs. Out: fragmented MP4 below a media root, and rows and facts in the stor
 - `clock`, `fragments`, `gaps`: the pure parts; `run`, `segment`, `recording`, `syncer`: what a run and a file are.
 """
 
-from streams.recorder.settings import RecorderSettings
 from streams.recorder.writer import Recorder
+from streams.recorder_settings import RecorderSettings
 
 __all__ = ["Recorder", "RecorderSettings"]

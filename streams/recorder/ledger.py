@@ -24,7 +24,7 @@ from store.pool import Store
 from streams.recorder.before import Place, gaps_before
 from streams.recorder.journal import Journal
 from streams.recorder.outbox import Entry
-from streams.recorder.settings import RecorderSettings
+from streams.recorder_settings import RecorderSettings
 
 log = structlog.get_logger()
 
@@ -85,6 +85,7 @@ class Ledger:
         self._facts = camera_facts.CameraFactWriter(store)
         self._is_old = bool(journal)
         self._waiting: list[Entry] = []
+        self._turn = asyncio.Lock()
         self.stats = LedgerStats()
 
     async def run(self) -> None:
@@ -99,6 +100,10 @@ class Ledger:
 
     async def bring(self) -> frozenset[int]:
         """One round; returns cameras whose lease is not ours (open files of theirs have no row just now)."""
+        async with self._turn:
+            return await self._bring()
+
+    async def _bring(self) -> frozenset[int]:
         entry = self._source.take()
         if entry:
             self._waiting.append(entry)  # stays there until it is kept somewhere, also when this task is cancelled

@@ -15,9 +15,9 @@ from streams.recorder.gaps import GapReason, gap_fact, reason_of_run
 from streams.recorder.outbox import Outbox, Start
 from streams.recorder.run import Run
 from streams.recorder.segment import Segment
-from streams.recorder.settings import RecorderSettings
 from streams.recorder.stats import RecorderStats
 from streams.recorder.syncer import Syncer
+from streams.recorder_settings import RecorderSettings
 
 _SETTLES_S = 5.0
 """A gap is noted so long after it ended: a camera that bursts on connecting moves the beginning of its run back."""
@@ -56,6 +56,8 @@ class Recording:
         self._clock_fact_s = 0.0
         self._hole = round(settings.gap_s * TICKS_PER_S)
         self._segment_ticks = round(settings.segment_s * TICKS_PER_S)
+        self.is_asked = False
+        """Somebody wants to see what is there now: its rows are said at the next step, however young."""
         self.closing: dict[int, Run] = {}
         """Runs of files that are closed but not yet safe, by id() of the file."""
 
@@ -71,11 +73,12 @@ class Recording:
         run = self._run
         if run is None:
             return
+        asked, self.is_asked = self.is_asked, False
         oldest_s = run.gatherer.oldest_s()
-        if oldest_s is not None and now_s - oldest_s >= self._settings.fragment_s:
+        if oldest_s is not None and (asked or now_s - oldest_s >= self._settings.fragment_s):
             is_late = now_s - oldest_s >= self._settings.fragment_s + _PATIENCE_S
             self._write(run, run.gatherer.cut(None, hold_last=not is_late))
-        if run.segment is not None and now_s >= run.segment.row_due_s:
+        if run.segment is not None and (asked or now_s >= run.segment.row_due_s):
             run.segment.row_due_s = now_s + self._settings.row_s
             run.say_progress(run.segment, self._outbox)
         if self._gap is not None and now_s - run.began_s >= _SETTLES_S:

@@ -19,9 +19,9 @@ from streams.headroom import disk_of, headroom
 from streams.hub import Hub
 from streams.recorder.outbox import Entry, Outbox
 from streams.recorder.recording import Recording
-from streams.recorder.settings import RecorderSettings
 from streams.recorder.stats import RecorderStats
 from streams.recorder.syncer import Syncer
+from streams.recorder_settings import RecorderSettings
 
 log = structlog.get_logger()
 
@@ -103,6 +103,13 @@ class Recorder:
             recording = self._recordings.pop((camera, stream), None)
             if recording is not None:
                 self._leaving.append(recording)
+
+    def ask(self, camera: int) -> None:
+        """Rows of what a camera has sent until now are wanted: `take` has them TICK_S later."""
+        with self._lock:
+            for (key, _), recording in self._recordings.items():
+                if key == camera:
+                    recording.is_asked = True
 
     @property
     def recorded(self) -> frozenset[tuple[int, StreamName]]:

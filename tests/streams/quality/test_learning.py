@@ -7,7 +7,7 @@ import pytest
 from streams.quality.comparison import Comparison, compare, score_of
 from streams.quality.learning import DAY_US, Learner
 from streams.quality.reference import MOST_BYTES, Reference
-from streams.quality.settings import QualitySettings
+from streams.quality_settings import QualitySettings
 from tests.streams.quality.pictures import HEIGHT, WIDTH, Picture, measured, noisy, street
 
 SETTINGS = QualitySettings(learn_samples=6)

@@ -6,7 +6,7 @@ import pytest
 
 from core.camera import Light
 from streams.quality.light import Place, light_at, sun_elevation
-from streams.quality.settings import QualitySettings
+from streams.quality_settings import QualitySettings
 
 YONGZHOU: Place = (26.42, 111.61)
 TROMSO: Place = (69.65, 18.96)
