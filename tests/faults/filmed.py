@@ -9,7 +9,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -143,14 +143,17 @@ class Film:
             assert time.monotonic() < deadline, found
             await asyncio.sleep(0.5)
 
-    async def stop(self) -> "Reel":
-        """SIGTERM; within 15 s it is over with status 0, and then everything is looked at."""
+    async def stop(self, *spoiled: str) -> "Reel":
+        """SIGTERM; within 15 s it is over with status 0, and then everything is looked at.
+
+        spoiled: cameras whose pictures were garbage, which ffprobe may say.
+        """
         began = time.monotonic()
         assert await self.up.stop() == 0, self.up.said
         took_s = time.monotonic() - began
         assert took_s < 15
         print(f"ended in {took_s:.1f} s")
-        return await asyncio.to_thread(Reel.of, self)
+        return await asyncio.to_thread(Reel.of, self, spoiled)
 
     def parts(self, dsn: str, name: str, stream: str) -> list[Part]:
         """The runs of a stream in order."""
@@ -171,7 +174,7 @@ class Reel:
     gaps: dict[tuple[str, str], list[dict[str, Any]]]
 
     @classmethod
-    def of(cls, film: Film) -> "Reel":
+    def of(cls, film: Film, spoiled: Collection[str] = ()) -> "Reel":
         """Blocking; fails where a file, its row and ffprobe do not agree, and where the doctor finds anything."""
         with readable_dsn(None, film.up.data, StoreSettings()) as dsn:
             assert dsn is not None
@@ -185,7 +188,7 @@ class Reel:
                 path = film.folder / name / ("main", "sub")[stream] / str(day) / f"{run}-{n}.mp4"
                 assert state == 1, f"{path} is still open by its row"
                 assert path.stat().st_size == size
-                assert played(path) == samples, path
+                assert name in spoiled or played(path) == samples, path
             streams = film.streams()
             return cls(
                 {one: film.sent(*one) for one in streams},
@@ -213,7 +216,10 @@ class Reel:
             assert self.gaps[one] == []
 
     def told(self, name: str, stream: str = "main", least_s: float = 3.0) -> list[str]:
-        """Reasons of the gaps between runs that are longer than `least_s`; fails when one was not told as it is."""
+        """Reasons of the gaps between runs that are longer than `least_s`; fails when one was not told as it is.
+
+        A run of less than 2.5 s that was killed may have had no row yet: then what is told begins before it.
+        """
         reasons = []
         for before, after in pairwise(self.parts[name, stream]):
             if after.began_s - before.ended_s < least_s:
@@ -224,7 +230,8 @@ class Reel:
                 if gap["from_ms"] < after.began_s * 1000 and gap["to_ms"] > before.ended_s * 1000
             ]
             assert covering, (before, after, self.gaps[name, stream])
-            assert abs(min(gap["from_ms"] for gap in covering) / 1000 - before.ended_s) < 1.0, (covering, before)
+            early_s = before.ended_s - min(gap["from_ms"] for gap in covering) / 1000
+            assert abs(early_s) < 1.0 or before.ended_s - before.began_s < 2.5, (covering, before)
             assert abs(max(gap["to_ms"] for gap in covering) / 1000 - after.began_s) < 1.0, (covering, after)
             reasons += [gap["reason"] for gap in covering]
         return reasons
@@ -252,19 +259,16 @@ def _gaps(dsn: str, name: str, stream: str) -> list[dict[str, Any]]:
     return [row[0] for row in rows(dsn, query, name, int(KindCode.GAP), stream)]
 
 
-def three() -> list[Camera]:
-    """Cameras `a` (with a sub-stream), `b` and `c`."""
-    return [
-        camera("a", [loop()], [loop(width=160, height=90)], 1),
-        camera("b", [loop()], [], 2),
-        camera("c", [loop()], [], 3),
-    ]
+def cameras(names: Iterable[str] = "abc") -> list[Camera]:
+    """Cameras of one letter; `a` has a sub-stream."""
+    sub = loop(width=160, height=90)
+    return [camera(name, [loop()], [sub] if name == "a" else [], seed) for seed, name in enumerate(names)]
 
 
 @contextlib.contextmanager
-def street_of(cameras: list[Camera], **options: Any) -> Iterator[Street]:
+def street_of(made: list[Camera], **options: Any) -> Iterator[Street]:
     """A running street."""
-    street = Street(cameras, **options)
+    street = Street(made, **options)
     try:
         yield street
     finally:
@@ -272,9 +276,9 @@ def street_of(cameras: list[Camera], **options: Any) -> Iterator[Street]:
 
 
 @asynccontextmanager
-async def filming(data: Path, cameras: list[Camera] | None = None, **environment: str) -> AsyncIterator[Film]:
-    """A service that records these cameras (`three`) when the block begins."""
-    with street_of(three() if cameras is None else cameras) as street:
+async def filming(data: Path, names: Iterable[str] = "abc", **environment: str) -> AsyncIterator[Film]:
+    """A service that records these cameras when the block begins."""
+    with street_of(cameras(names)) as street:
         film = Film(Up(data, **environment), street)
         async with running(film.up):
             film.add()
