@@ -120,6 +120,12 @@ def _wait_listening(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """Processor seconds of a process so far."""
-    times = process.cpu_times()
-    return times.user + times.system
+    """Processor seconds of a process so far, to the microsecond: of the threads that it has now.
+
+    The clock of cpu_times ticks every 10 ms, which is more than a camera uses in a second.
+    """
+    nanoseconds = 0
+    for file in Path(f"/proc/{process.pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # a thread that has just ended
+            nanoseconds += int(file.read_text(encoding="ascii").split()[0])
+    return nanoseconds / 1e9

@@ -67,7 +67,6 @@ def create_app(worker: Worker) -> ASGIApp:
                 ("pictures/{day}/{name}", _picture, ["GET"]),
                 ("whep", _whep, ["POST"]),
                 ("whep/{session}", _whep_session, ["DELETE", "PATCH"]),
-                ("relearn", _relearn, ["POST"]),
             )
         ),
     ]
@@ -192,12 +191,6 @@ async def _whep_session(worker: Worker, request: Request, key: int, camera: str)
         worker.live.whep.delete(session)
         return Response(status_code=200)
     worker.live.whep.trickle(session, (await request.body()).decode("utf-8", "replace"))
-    return Response(status_code=204)
-
-
-async def _relearn(worker: Worker, request: Request, key: int, camera: str) -> Response:
-    del request, camera
-    worker.sampler.relearn(key)
     return Response(status_code=204)
 
 

@@ -31,7 +31,7 @@ from streams.settings import StreamsSettings
 log = structlog.get_logger()
 
 LOOK_S = 1.0
-BEAT_S = 3.0
+BEAT_S = 5.0
 READ_AGAIN_S = 5.0
 """Log-ins and what the registry says of cameras are compared so often when no change was heard of."""
 

@@ -43,7 +43,7 @@ from streams.settings import StreamsSettings
 
 log = structlog.get_logger()
 
-ROOT_BEAT_S = 5.0
+ROOT_BEAT_S = 10.0
 REFERENCES_S = 30.0
 CLOSE_WITHIN_S = 2.0
 RECORDER_WITHIN_S = 4.0
