@@ -3,9 +3,12 @@
 In: hubs, added and removed while it runs. Out: files in the root, and rows and facts in an outbox (`take`), which a
 ledger brings to the store. About four times a second every ring is emptied; footage waits `fragment_s` in memory and is
 then written whole, so that a killed worker loses less than a second. A disk that fails, or whose headroom is reached,
-stops the recording of this root only: rings go on filling (and drop), and writing is tried again every few seconds.
+stops the recording of this root only: rings go on filling (and drop), and a probe is written every few seconds.
 """
 
+import errno
+import os
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -27,6 +30,7 @@ log = structlog.get_logger()
 
 TICK_S = 0.25
 _LOOK_S = 1.0
+_PROBE_BYTES = 256 << 10
 FULL = "The disk has reached the headroom that footage leaves free."
 
 
@@ -159,9 +163,12 @@ class Recorder:
             self._left = [recording for recording in self._left if recording.closing]
 
     def _look(self, now_s: float) -> None:
-        """Raises OSError when the headroom is reached."""
+        """Raises OSError when the headroom is reached, or the disk that failed does not take a probe either: what the
+        rings hold is worth more than a try."""
         if now_s < self._look_s:
             return
+        if self._failing_since_us:
+            _probe(self._folder)
         disk = disk_of(self._folder)
         if disk.free < headroom(disk.total, self._cleaner):
             raise OSError(FULL)
@@ -213,6 +220,14 @@ class Recorder:
         self._left += recordings
         self._syncer.stop(10.0)
         self._finish_rows([])
+
+
+def _probe(folder: Path) -> None:
+    """Writes about a fragment to the disk, into a file without a name. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        if file.write(bytes(_PROBE_BYTES)) < _PROBE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
 
 
 def _text(error: OSError) -> str:

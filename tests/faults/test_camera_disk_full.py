@@ -55,10 +55,10 @@ async def test_the_disk_of_the_footage_is_full_and_has_room_again(
         assert [part.reason for part in reel.parts[one]] == ["start", "disk"]
         first, last = reel.parts[one]
         missing = (last.began_s - first.ended_s) * FPS
+        print(f"{one}: {missing:.0f} pictures missing; the disk was full for more than {seconds:g} s")
         assert abs(sent[0].frames - first.pictures - last.pictures - missing) <= HANGING_UP
         assert reel.told(*one) == (["disk"] if ring else [])
         assert ring or missing <= 2 * FPS, "what waited in the ring was written; a fragment and a GOP are gone"
-        print(f"{one}: {missing:.0f} pictures missing; the disk was full for more than {seconds:g} s")
 
 
 async def _goes_on(film: Film) -> None:
