@@ -4,6 +4,7 @@ A worker answers on an internal port that wants the store's media key (streams.m
 row, are the console's affair and settled before. Bytes are passed on as they come, never gathered.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +19,7 @@ from store.media_roots import MediaWorker, media_key, media_workers
 from store.pool import Store
 
 KNOWN_FOR_S = 2.0
-CONNECT_S, ANSWER_S = 3.0, 30.0
+CONNECT_S, ANSWER_S, QUICK_S = 3.0, 30.0, 2.0
 PASSED_ON = frozenset(
     {
         "accept-ranges",
@@ -81,31 +82,44 @@ class Media:
     async def states(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Camera → stream → what its worker knows of it, of every worker that answers quickly."""
         found: dict[str, dict[str, dict[str, Any]]] = {}
-        for worker in await self.workers():
-            try:
-                answer = await self.ask(worker, "GET", "/state")
-                found |= json.loads(await answer.aread())
-            except (NobodyServes, httpx.TransportError, ValueError):
-                continue
+        for told in await self._all_told("/state"):
+            found |= json.loads(told)
         return found
 
     async def metrics(self) -> bytes:
         """Prometheus text of all workers that answer quickly, each family together."""
         families: dict[str, list[str]] = {}
-        for worker in await self.workers():
-            try:
-                answer = await self.ask(worker, "GET", "/metrics")
-                text = (await answer.aread()).decode()
-            except (NobodyServes, httpx.TransportError, ValueError):
-                continue
+        for told in await self._all_told("/metrics"):
             name = ""
-            for line in text.splitlines():
+            for line in told.decode().splitlines():
                 if line.startswith("# HELP "):
                     name = line.split(" ", 3)[2]
                 lines = families.setdefault(name, [])
                 if not line.startswith("#") or line not in lines:
                     lines.append(line)
         return "".join(f"{line}\n" for lines in families.values() for line in lines).encode()
+
+    async def _all_told(self, path: str) -> list[bytes]:
+        """What every worker answers that does so within QUICK_S; one that hangs holds up nobody for longer."""
+        found: list[bytes] = []
+
+        async def ask(worker: MediaWorker) -> None:
+            try:
+                async with asyncio.timeout(QUICK_S):
+                    answer = await self.ask(worker, "GET", path)
+                    try:
+                        if answer.is_success:
+                            found.append(await answer.aread())
+                    finally:
+                        await answer.aclose()
+            except (NobodyServes, httpx.TransportError, TimeoutError):
+                return
+
+        workers = await self.workers()
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(ask(worker))
+        return found
 
     async def headers(self) -> dict[str, str]:
         """What a worker wants to see."""

@@ -4,6 +4,7 @@ Every route first finds the camera in the caller's scope, then writes the audit 
 then passes on what the worker answers: `Range`, `If-Range`, `ETag` and lengths are the worker's, exactly.
 """
 
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -17,6 +18,8 @@ from console.media import passed_on
 from console.rights import Operator
 from core.errors import InvalidInput
 from core.media import StreamName
+from devices import equipment
+from store.audit import Entry, record
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
 
@@ -170,8 +173,21 @@ async def leave(request: Request, caller: Viewer, camera_id: CameraId, session: 
 async def relearn(
     request: Request, caller: Annotated[Operator, needs("footage.protect")], camera_id: CameraId
 ) -> Response:
-    """The picture as it is now is right: the camera was turned or cleaned on purpose; its reference is learned anew."""
-    return await _ask(request, caller, camera_id, "relearn", {}, "camera.relearn")
+    """The picture as it is now is right: the camera was turned or cleaned on purpose; its reference is learned anew.
+
+    A word in the registry, so that it holds whichever worker has the camera, and after every restart.
+    """
+    console = console_of(request)
+    camera = camera_in_scope(console.registry(), caller, camera_id)
+    async with console.store.transaction() as connection:
+        present = (await equipment.settings_of(connection, [camera.id]))[camera.id].get("quality")
+        own = present if isinstance(present, dict) else {}
+        now_ms = round(time.time() * 1000)
+        await equipment.change_settings(connection, camera.id, {"quality": {**own, "relearned_at_ms": now_ms}})
+        await record(
+            connection, Entry(caller.who, "camera.relearn", caller.role, camera.id, camera.grid, peer=caller.peer)
+        )
+    return Response(status_code=204)
 
 
 def _span(since: AwareDatetime, until: AwareDatetime, stream: Literal["main", "sub"]) -> dict[str, str]:

@@ -3,11 +3,12 @@
 What workers answer is tested with real cameras in tests/acceptance/test_cameras.py.
 """
 
+import time
 from datetime import UTC, datetime
 
 import pytest
 
-from devices.equipment import DeviceRow, add_device, stand_at
+from devices.equipment import DeviceRow, add_device, change_settings, settings_of, stand_at
 from tests.console.conftest import GRID, City
 
 SPAN = "from=2026-11-01T00:00:00Z&to=2026-11-01T00:01:00Z"
@@ -104,3 +105,23 @@ async def test_footage_is_protected_with_a_reason_and_set_free_again(with_camera
     assert (await city.client.get("/api/cameras/c1/protections", headers=headers)).json() == []
     assert [row[2] for row in await _audit(city, "footage.protect")] == ["case 7"]
     assert len(await _audit(city, "footage.unprotect")) == 1
+
+
+async def test_relearning_is_a_word_in_the_registry_and_each_one_is_audited(with_camera: City) -> None:
+    city = with_camera
+    async with city.store.transaction() as connection:
+        await change_settings(connection, "c1", {"quality": {"interval_s": 20}})
+    before_ms = time.time() * 1000
+    for _ in range(2):
+        answer = await city.client.post("/api/cameras/c1/relearn", headers=city.headers("operator"))
+        assert answer.status_code == 204, answer.text
+    async with city.store.connection() as connection:
+        settings = (await settings_of(connection, ["c1"]))["c1"]
+    assert settings["sub_url"] == "rtsp://10.0.0.9/sub"
+    quality = settings["quality"]
+    assert isinstance(quality, dict)
+    assert quality["interval_s"] == 20
+    assert quality["relearned_at_ms"] == pytest.approx(time.time() * 1000, abs=time.time() * 1000 - before_ms + 1)
+    assert len(await _audit(city, "camera.relearn")) == 2
+    refused = await city.client.post("/api/cameras/c1/relearn", headers=city.headers("viewer"))
+    assert refused.status_code == 403
