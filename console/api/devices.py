@@ -1,6 +1,6 @@
 """Devices: list, register, credentials, presence, import of files."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -118,6 +118,15 @@ async def revoke_credential(request: Request, caller: Writer, device_id: DeviceI
         await within(connection, caller, device_id)
         await credentials.revoke(connection, device_id)
         await noted(connection, caller, "device.revoke", device_id)
+
+
+@router.delete("/{device_id}", status_code=204)
+async def retire_device(request: Request, caller: Writer, device_id: DeviceId) -> None:
+    """Takes a device out of service: no token, no more recording; its facts and footage stay for their days."""
+    async with console_of(request).store.transaction() as connection:
+        await within(connection, caller, device_id)
+        await equipment.retire(connection, device_id, datetime.now(UTC))
+        await noted(connection, caller, "device.retire", device_id)
 
 
 class CameraLogIn(BaseModel):

@@ -125,3 +125,15 @@ async def test_relearning_is_a_word_in_the_registry_and_each_one_is_audited(with
     assert len(await _audit(city, "camera.relearn")) == 2
     refused = await city.client.post("/api/cameras/c1/relearn", headers=city.headers("viewer"))
     assert refused.status_code == 403
+
+
+async def test_a_retired_camera_is_no_longer_listed_and_stays_known(with_camera: City) -> None:
+    city = with_camera
+    assert (await city.client.delete("/api/devices/c1", headers=city.headers("operator"))).status_code == 403
+    gone = await city.client.delete("/api/devices/c1", headers=city.headers("administrator"))
+    assert gone.status_code == 204
+    await city.keeper.load()
+    assert (await city.client.get("/api/cameras", headers=city.headers("local"))).json() == []
+    answer = await city.client.get(f"/api/cameras/c1/clip.mp4?{SPAN}", headers=city.headers("local"))
+    assert answer.status_code == 503, "its footage may still be asked for"
+    assert [row[1] for row in await _audit(city, "device.retire")] == ["c1"]

@@ -88,6 +88,19 @@ def credential(
         tell(f"The token of {device}; it is shown only here, and the one before no longer works.")
 
 
+@app.command(epilog="Example: wangge devices retire c-0001")
+def retire(
+    device: Annotated[str, typer.Argument(metavar="ID", help="The device.")],
+    data: Data = DATA,
+    config: Config = None,
+) -> None:
+    """Take a device out of service: no token, no more recording; its facts and footage stay for their days."""
+    from wangge.cli import registry_work
+
+    run(registry_work.retired(data, settings_of(data, config), device))
+    say(f"{device} is out of service.")
+
+
 @app.command("import", epilog="Example: wangge devices import grids.geojson --datum gcj02 --dry-run")
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or GeoJSON.")],

@@ -59,6 +59,13 @@ async def credential(data: Path, settings: Settings, device: str) -> dict[str, s
     return {"device": made.device, "token": made.token}
 
 
+async def retired(data: Path, settings: Settings, device: str) -> None:
+    """Takes a device out of service; what it sent stays."""
+    async with opened(data, settings) as store, store.transaction() as connection:
+        await equipment.retire(connection, device, datetime.now(UTC))
+        await registering.noted(connection, LOCAL, "device.retire", device)
+
+
 async def imported(
     data: Path, settings: Settings, file: Path, *, kind: str | None, datum: Any, partial: bool, dry_run: bool
 ) -> dict[str, Any]:
