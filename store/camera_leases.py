@@ -1,7 +1,7 @@
 """Leases of cameras, many at a time: who records which camera, divided evenly among the living workers (design §5).
 
 The table and the meaning are those of store.leases: `camera:<key>`, holder, epoch, expiry by the store's clock. A
-worker beats every BEAT_S: it renews what it holds, gives back what is more than its share (so that a new worker gets
+worker beats every `beat_s`: it renews what it holds, gives back what is more than its share (so that a new worker gets
 its own), and takes cameras that nobody holds. A dead worker's cameras are free after `ttl_s`, for its successor in the
 same place (`Worker.worker`) at once, so that a restart costs no more than the restart.
 """
@@ -22,7 +22,7 @@ from store.pool import Store
 Connection = AsyncConnection[Any]
 
 TTL_S: Final = 15.0
-BEAT_S: Final = 1.0
+BEAT_S: Final = 5.0
 _TAKEOVER_WAIT_S: Final = 2.0
 _FORGET_S: Final = 3600
 
@@ -89,12 +89,14 @@ class CameraLeases:
 
     def __init__(self, store: Store, worker: Worker, ttl_s: float = TTL_S) -> None:
         self._store, self.worker, self._ttl_s = store, worker, ttl_s
+        self.beat_s = min(BEAT_S, ttl_s / 3)
+        """Seconds between two rounds at most; each of them renews, so that two may fail."""
         self._renew_at_s = 0.0
         self.epochs: dict[int, int] = {}
         """Camera → epoch of the lease that we hold; what `store.footage.record` wants."""
 
     async def beat(self, cameras: Collection[int]) -> Beat:
-        """One round, every BEAT_S. cameras: keys of all that are to be recorded by anybody.
+        """One round, at least every `beat_s`. cameras: keys of all that are to be recorded by anybody.
 
         Raises StoreUnavailable: what we hold stays as it was, recording goes on (footage is legal without a lease).
         """
@@ -103,7 +105,7 @@ class CameraLeases:
         now_s = time.monotonic()
         if now_s >= self._renew_at_s:
             lapsed = await self._renew()
-            self._renew_at_s = now_s + self._ttl_s / 3
+            self._renew_at_s = now_s + self.beat_s / 2
         workers, holders = await self._look(cameras)
         plan = divide(self.worker.holder, workers, cameras, holders, self.epochs.keys())
         if plan.give_back:

@@ -16,7 +16,7 @@ import av.error
 from av.video.stream import VideoStream
 
 from core.errors import DecodeError
-from core.media import AUDIO, VIDEO, Packet, TrackFormats
+from core.media import AUDIO, TICKS_PER_S, VIDEO, Packet, TrackFormats
 from streams import annexb
 from streams.camera_audio import Sound
 from streams.camera_settings import CameraSettings
@@ -33,6 +33,8 @@ _OPTIONS = {
     "user_agent": "wangge",
 }
 """Nothing is probed: what the SDP or the first key frame says is enough, so a camera is up with its first key frame."""
+_LONGEST = 10 * TICKS_PER_S
+"""Of a picture or a frame of sound: more would be nonsense, and does not fit into what MP4 has for it."""
 _CLOCK_REFERENCE = struct.Struct("<q")
 """AVProducerReferenceTime: epoch microseconds first, in the machine's byte order."""
 
@@ -149,9 +151,18 @@ class Session:
             stats.skipped += 1
             return None
         sender_us = _sender_us(found) if unit.is_key else None
-        duration = found.duration or 0
         return Packet(
-            VIDEO, pts, dts, duration, unit.is_key, unit.data, arrived_us, arrived_s, self.number, formats, sender_us
+            VIDEO,
+            pts,
+            dts,
+            told(found.duration),
+            unit.is_key,
+            unit.data,
+            arrived_us,
+            arrived_s,
+            self.number,
+            formats,
+            sender_us,
         )
 
     def _describe(self) -> None:
@@ -185,10 +196,15 @@ class Session:
                 continue
             self._last_audio = placed
             packet = Packet(
-                AUDIO, placed, placed, duration, True, data, arrived_us, arrived_s, self.number, self._formats
+                AUDIO, placed, placed, told(duration), True, data, arrived_us, arrived_s, self.number, self._formats
             )
             made.append(packet)
         return made
+
+
+def told(duration: int | None) -> int:
+    """A duration as libav reckons it, from what the camera says of its rate; 0: not known, or nothing sensible."""
+    return duration if duration is not None and 0 < duration <= _LONGEST else 0
 
 
 def _sender_us(found: "av.Packet[Any]") -> int | None:

@@ -31,7 +31,6 @@ from streams.settings import StreamsSettings
 log = structlog.get_logger()
 
 LOOK_S = 1.0
-BEAT_S = 5.0
 READ_AGAIN_S = 5.0
 """Log-ins and what the registry says of cameras are compared so often when no change was heard of."""
 
@@ -105,7 +104,7 @@ class Roster:
             self._read(now)
         for key in self.rooms.keys() & self._asked.keys():
             await self._follow(self._asked[key])
-        if self._asked.keys() != before or now - self._beat_s >= BEAT_S:
+        if self._asked.keys() != before or now - self._beat_s >= self._leases.beat_s:
             await self._leases.beat(self._asked.keys())
             self._beat_s = now
         for key in self.rooms.keys() - self._leases.epochs.keys():

@@ -1,6 +1,7 @@
 """Leases of cameras: divided evenly, taken over from the dead, found within a beat."""
 
 import random
+from datetime import datetime
 
 import pytest
 
@@ -134,3 +135,24 @@ async def test_roots_and_the_key_of_the_media_port(store: Store) -> None:
         )
         assert await media_roots.url_of_root(connection, "r2") is None
         assert len(await media_roots.media_key(connection)) == 64
+
+
+@pytest.mark.parametrize("ttl_s", [3.0, 15.0, 300.0])
+async def test_a_worker_that_beats_when_it_should_renews_each_time(store: Store, ttl_s: float) -> None:
+    """Whatever the settings say: two rounds may fail before anybody else may take the cameras."""
+    cameras = await make_cameras(store, 1)
+    one = leases_of(store, "one", ttl_s=ttl_s)
+    await one.beat(cameras)
+    assert 3 * one.beat_s <= ttl_s
+    one._renew_at_s -= 0.9 * one.beat_s  # what the passing of nearly a beat does
+    before = await _expiry(store)
+    await one.beat(cameras)
+    assert await _expiry(store) > before
+
+
+async def _expiry(store: Store) -> datetime:
+    async with store.connection() as connection:
+        row = await (await connection.execute("SELECT expires_at FROM leases")).fetchone()
+    assert row is not None
+    at: datetime = row[0]
+    return at

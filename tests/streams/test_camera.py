@@ -19,6 +19,7 @@ from core.media import AUDIO, VIDEO, Packet
 from simulators.cameras import audio
 from simulators.cameras.camera import camera
 from streams.camera import CameraReader, Signal
+from streams.camera_session import told
 from streams.camera_settings import CameraSettings
 from streams.camera_source import Source
 from streams.hub import Hub
@@ -243,3 +244,11 @@ def test_sound_is_off_until_it_is_asked_for_and_always_aac(kind: str) -> None:
     assert all(a.dts_90k < b.dts_90k for a, b in pairwise(sound))
     last = max(p.pts_90k for p in loud.packets if p.track == VIDEO)
     assert abs(sound[-1].pts_90k - last) < 90_000
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"), [(6000, 6000), (None, 0), (0, 0), (-5, 0), (900_000, 900_000), (1 << 40, 0)]
+)
+def test_a_senseless_duration_is_none(said: int | None, taken: int) -> None:
+    """libav reckons it from the rate in the parameter sets; one that fits no field of MP4 ended the whole recorder."""
+    assert told(said) == taken
