@@ -108,6 +108,12 @@ async function live() {
   }
 }
 
+function again(mine) { // an old picture must not be taken for a live one
+  if (mine !== turn) return;
+  say("实时画面中断，正在重连 live video ended, connecting again");
+  setTimeout(() => { if (mine === turn) live(); }, 2000);
+}
+
 async function whep(mine) {
   const peer = new RTCPeerConnection();
   let location = null;
@@ -134,7 +140,9 @@ async function whep(mine) {
     leave();
     throw error;
   }
-  if (mine === turn) say("实时 live");
+  if (mine !== turn) return;
+  say("实时 live");
+  peer.onconnectionstatechange = () => { if (["disconnected", "failed", "closed"].includes(peer.connectionState)) again(mine); };
 }
 
 const gathered = (peer) => new Promise((done) => {
@@ -150,7 +158,7 @@ function mse(mine) {
     socket.binaryType = "arraybuffer";
     leave = () => socket.close();
     video.src = URL.createObjectURL(source);
-    let buffer = null;
+    let buffer = null, why = "";
     const feed = () => {
       if (!buffer || buffer.updating) return;
       if (waiting.length) return buffer.appendBuffer(waiting.shift());
@@ -162,6 +170,7 @@ function mse(mine) {
     socket.onmessage = async ({ data }) => {
       if (typeof data === "string") {
         const told = JSON.parse(data);
+        if (told.kind === "error") why = told.message;
         if (!told.mime) return;
         if (!MediaSource.isTypeSupported(told.mime)) { socket.close(); return failed(new Error(`此浏览器不能播放 this browser cannot play ${told.mime}`)); }
         if (source.readyState !== "open") await new Promise((opened) => source.addEventListener("sourceopen", opened, { once: true }));
@@ -172,7 +181,7 @@ function mse(mine) {
         done();
       } else { waiting.push(data); feed(); }
     };
-    socket.onclose = () => { failed(new Error("实时画面中断 live video ended")); if (mine === turn) say("实时画面中断 live video ended"); };
+    socket.onclose = () => { failed(new Error(why)); if (buffer) again(mine); };
   });
 }
 

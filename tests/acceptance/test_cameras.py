@@ -177,3 +177,39 @@ async def test_an_operator_sees_it_live_and_goes_back_in_time(operator: Watched,
         assert await page.run("video.error === null && video.duration > 2")
         there = "new Promise(done => { video.onseeked = () => done(video.currentTime); video.currentTime = 1; })"
         assert await page.run(there) == pytest.approx(1.0, abs=0.05), "it seeks"
+
+
+async def test_a_live_picture_that_ended_is_not_called_live(operator: Watched, program: Callable[[str], str]) -> None:
+    program("chromium")
+    async with chromium() as browser, browser.page(f"{operator.house.http}/sign-in") as page:
+        await signed_in(operator, page)
+        await page.run(
+            "window.places = []; window.words = []; const asked = fetch; "
+            "window.fetch = async (...what) => { const answer = await asked(...what); "
+            "const place = answer.headers.get('Location'); if (place) places.push(place); return answer; }; "
+            "new MutationObserver(() => words.push($('say').textContent)).observe($('say'), {childList: true})"
+        )
+        await page.run(f"choose('{operator.id}')")
+        assert await page.run("words.at(-1)") == "实时 live"
+        await page.run("asked(places[0], {method: 'DELETE', headers: {'X-CSRF-Token': csrf}})")
+        again = (
+            "new Promise((done, fail) => { const look = () => { "
+            "const at = words.findIndex(one => one.includes('again')); "
+            "if (at >= 0 && words.slice(at).includes('实时 live')) done(places.length); else setTimeout(look, 50); }; "
+            "look(); setTimeout(() => fail(new Error(words.join(' | '))), 20000); })"
+        )
+        assert await page.run(again) == 2, "it connected again by itself"
+
+
+async def test_the_page_says_why_there_is_no_live_video(operator: Watched, program: Callable[[str], str]) -> None:
+    """The sentence that the worker sends by WebSocket, where WebRTC said nothing of use."""
+    program("chromium")
+    async with chromium() as browser, browser.page(f"{operator.house.http}/sign-in") as page:
+        await signed_in(operator, page)
+        await page.run(
+            "RTCPeerConnection = undefined; window.WebSocket = class { constructor() { setTimeout(() => { "
+            "this.onmessage({data: JSON.stringify({kind: 'error', message: 'Too many watch.'})}); this.onclose(); }); } "
+            "close() {} }"
+        )
+        await page.run(f"choose('{operator.id}')")
+        assert await page.run("$('say').textContent") == "Too many watch."
