@@ -47,15 +47,19 @@ def _placed(registry: Registry, record: DeviceRecord) -> Camera:
     return Camera(record.key, record.id, record.name, grid, lat, lon, bool((record.settings or {}).get("sub_url")))
 
 
+_BY_SPAN = frozenset({"footage.clip", "footage.play"})
+
+
 async def look(
     console: Console, caller: Operator, camera: Camera, action: str, purpose: str | None, details: Mapping[str, str]
 ) -> None:
     """Writes the audit row of this look, unless it belongs to a viewing session that has one.
 
-    A clip is a session by itself (its span counts); scrubbing, previews and live pictures of a camera are one session.
+    The span of a clip or playlist counts, so that each time that was looked at is in the log; their ranges, segments,
+    previews and live pictures of a camera are one session.
     """
     entry = Entry(caller.who, action, caller.role, camera.id, camera.grid, purpose, caller.peer, dict(details))
-    span = tuple(details.items()) if action == "footage.clip" else ()
+    span = tuple(details.items()) if action in _BY_SPAN else ()
     if console.viewings.is_going_on(entry, span):
         return
     async with console.store.transaction() as connection:

@@ -118,7 +118,7 @@ async def playlist(
 @router.get("/{camera_id}/segments/{segment}", response_class=Response, responses=_VIDEO)
 async def segment(request: Request, caller: Viewer, camera_id: CameraId, segment: SegmentName) -> Response:
     """A file that a playlist names."""
-    return await _ask(request, caller, camera_id, f"segments/{segment}", {}, "footage.play")
+    return await _ask(request, caller, camera_id, f"segments/{segment}", {}, "footage.segment")
 
 
 @router.get("/{camera_id}/snapshot.jpg", response_class=Response, responses=_JPEG)

@@ -208,8 +208,8 @@ async def test_the_page_says_why_there_is_no_live_video(operator: Watched, progr
         await signed_in(operator, page)
         await page.run(
             "RTCPeerConnection = undefined; window.WebSocket = class { constructor() { setTimeout(() => { "
-            "this.onmessage({data: JSON.stringify({kind: 'error', message: 'Too many watch.'})}); this.onclose(); }); } "
-            "close() {} }"
+            "this.onmessage({data: JSON.stringify({kind: 'error', message: 'Too many watch.'})}); "
+            "this.onclose(); }); } close() {} }"
         )
         await page.run(f"choose('{operator.id}')")
         assert await page.run("$('say').textContent") == "Too many watch."

@@ -71,6 +71,16 @@ async def test_without_a_worker_that_is_said_and_the_look_is_audited_once(with_c
     assert len(await _audit(city, "footage.clip")) == 2, "another span is another look"
 
 
+async def test_each_time_that_is_played_is_in_the_audit_log(with_camera: City) -> None:
+    city, headers = with_camera, with_camera.headers("operator")
+    for span in (SPAN, SPAN, SPAN.replace("11-01", "11-02")):
+        await city.client.get(f"/api/cameras/c1/playlist.m3u8?{span}", headers=headers)
+        for n in range(3):
+            await city.client.get(f"/api/cameras/c1/segments/{'0' * 26}-{n}.mp4", headers=headers)
+    assert len(await _audit(city, "footage.play")) == 2
+    assert len(await _audit(city, "footage.segment")) == 1
+
+
 @pytest.mark.parametrize(
     ("path", "says"),
     [
