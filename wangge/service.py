@@ -42,7 +42,7 @@ from wangge.mqtt_part import MqttPart
 from wangge.rates import Rates
 from wangge.settings import Settings
 from wangge.storehouse import StoreHouse
-from wangge.streams_part import worker_parts
+from wangge.streams_part import AGAIN, worker_parts
 
 log = structlog.get_logger()
 
@@ -211,7 +211,7 @@ class Service:
             tree.start("console.audit", self._seal, needed=False)
         if "streams" in self.plan.roles:
             for name, run in worker_parts(settings.streams.workers, self._worker_plan()).items():
-                tree.start(name, run, needed=False)
+                tree.start(name, run, AGAIN, needed=False)
         rates = Rates(REGISTRY)
         self.console.rates = lambda: rates.now
         tree.start("rates", rates.run, needed=False)

@@ -12,12 +12,14 @@ from collections.abc import Mapping
 import structlog
 
 from core.errors import WanggeError
-from core.supervise import Part, Run
+from core.supervise import Part, RestartPolicy, Run
 
 log = structlog.get_logger()
 
 ENDS_WITHIN_S = 8.0
 MOST_LINE = 1 << 20
+AGAIN = RestartPolicy(most_s=5.0)
+"""While no worker runs nothing is recorded: however often one ended, the next is not kept waiting for long."""
 
 
 class WorkerEnded(WanggeError):

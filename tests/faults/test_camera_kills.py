@@ -18,6 +18,8 @@ from tests.faults.harness import until
 SOAK_KILLS = 20
 soak = [pytest.mark.soak, pytest.mark.timeout(1800)]
 REC_01_S = 15.0
+AGAIN_WITHIN_S = 20.0
+"""Generous: a machine under load needs some of it for starting Python and PostgreSQL."""
 
 
 def kill_worker(film: Film) -> None:
@@ -73,6 +75,7 @@ async def test_killed_while_recording(service_folder: Path, kills: list[object])
             await film.up.ready()
             await film.recorded(pictures=15)
         print(f"read again after {[round(wait, 1) for wait in waits]} s")
+        assert max(waits) < AGAIN_WITHIN_S, "however often it was killed"
         await film.agrees()
         if max(waits) < REC_01_S - 2:
             assert await film.events("REC-01") == []
