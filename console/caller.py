@@ -83,7 +83,7 @@ def _same(token: str, kept: bytes | None) -> bool:
     return kept is not None and same_digest(token_sha256(token), kept)
 
 
-async def maybe_caller(request: Request) -> Operator | None:
+async def maybe_caller(request: HTTPConnection) -> Operator | None:
     """The caller where there is a valid one; nobody otherwise (the status page)."""
     try:
         return await caller_of(request)

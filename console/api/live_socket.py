@@ -6,6 +6,7 @@ worker's affair: it leaves out pictures up to the next key frame.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -14,12 +15,12 @@ import websockets
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 from starlette.responses import Response
 
-from console.caller import caller_of
+from console.caller import caller_of, maybe_caller
 from console.context import console_of
 from console.footage import camera_in_scope, look
 from console.problems import NobodyServes, NotSignedIn, of_error
-from console.rights import require
-from core.errors import NotAllowed, WanggeError
+from console.rights import Operator, require
+from core.errors import NotAllowed, StoreUnavailable, WanggeError
 from core.media import StreamName
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
@@ -60,7 +61,7 @@ async def mse(socket: WebSocket, camera_id: str, stream: Annotated[StreamName, Q
         return
     async with upstream:
         await socket.accept()
-        await _relay(socket, upstream)
+        await _relay(socket, upstream, _until_forbidden(socket, caller))
 
 
 def _check_origin(socket: WebSocket) -> None:
@@ -70,8 +71,18 @@ def _check_origin(socket: WebSocket) -> None:
         raise NotAllowed("Only pages of this service may open live video.")
 
 
-async def _relay(socket: WebSocket, upstream: websockets.ClientConnection) -> None:
-    """Passes messages on until either side leaves."""
+async def _until_forbidden(socket: WebSocket, caller: Operator) -> None:
+    """Until the caller signed out, was disabled or moved to another scope. A store that is away forbids nothing."""
+    console = console_of(socket)
+    while True:
+        await asyncio.sleep(console.settings.stream_ping_s)
+        with suppress(StoreUnavailable):
+            if await maybe_caller(socket) != caller:
+                return
+
+
+async def _relay(socket: WebSocket, upstream: websockets.ClientConnection, forbidden: Awaitable[None]) -> None:
+    """Passes messages on until either side leaves, or the caller may look no longer."""
 
     async def down() -> None:
         with suppress(websockets.ConnectionClosed):
@@ -89,15 +100,16 @@ async def _relay(socket: WebSocket, upstream: websockets.ClientConnection) -> No
         async with asyncio.TaskGroup() as group:
             leaving = group.create_task(_gone(until_it_leaves()))
             sending = group.create_task(_gone(down()))
-            await asyncio.wait({leaving, sending}, return_when=asyncio.FIRST_COMPLETED)
-            leaving.cancel()
-            sending.cancel()
+            lapsing = group.create_task(_gone(forbidden))
+            await asyncio.wait({leaving, sending, lapsing}, return_when=asyncio.FIRST_COMPLETED)
+            for half in (leaving, sending, lapsing):
+                half.cancel()
     finally:
         with suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(GOING_AWAY)
 
 
-async def _gone(work: object) -> None:
+async def _gone(work: Awaitable[None]) -> None:
     """A side that left ends its half quietly."""
     with suppress(WebSocketDisconnect, RuntimeError, KeyError):
-        await work  # type: ignore[misc]
+        await work

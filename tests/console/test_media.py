@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -12,10 +13,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from console.app import create_app
 from console.media import Media, passed_on
+from devices.equipment import DeviceRow, add_device, stand_at
 from store.media_roots import register
 from store.pool import Store
+from tests.console.conftest import GRID, City
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: video/mp4\r\ncontent-length: 100000000\r\n\r\n"
 
@@ -26,6 +33,17 @@ class Server(uvicorn.Server):
         yield
 
 
+async def known(store: Store, ports: Sequence[int]) -> None:
+    """Rows of living camera workers with these media ports."""
+    async with store.transaction() as connection:
+        await register(connection, "0" * 26, "here", "/nowhere")
+        for port in ports:
+            await connection.execute(
+                "INSERT INTO stream_workers VALUES (%s, %s, 'here', %s, %s, clock_timestamp() + interval '1 minute')",
+                [f"h{port}", f"here/{port}", f"http://127.0.0.1:{port}", "0" * 26],
+            )
+
+
 async def until(claim: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 5
     while not claim():
@@ -34,10 +52,8 @@ async def until(claim: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def served(endpoint: Callable[[Request], Awaitable[Response]]) -> AsyncIterator[Server]:
-    """An application of one route."""
-    config = uvicorn.Config(Starlette(routes=[Route("/", endpoint)]), port=0, log_config=None, lifespan="off")
-    server = Server(config)
+async def served(app: Starlette) -> AsyncIterator[Server]:
+    server = Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="websockets-sansio"))
     async with asyncio.TaskGroup() as group:
         group.create_task(server.serve())
         await until(lambda: server.started)
@@ -69,7 +85,7 @@ async def test_who_leaves_early_gives_the_workers_connection_back(leaves_early: 
         async def endpoint(_request: Request) -> Response:
             return await passed_on(await client.send(client.build_request("GET", address), stream=True))
 
-        async with served(endpoint) as server:
+        async with served(Starlette(routes=[Route("/", endpoint)])) as server:
             reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname())
             writer.write(b"GET / HTTP/1.1\r\nhost: console\r\n\r\n")
             await asked.wait()
@@ -122,3 +138,36 @@ async def test_a_worker_that_hangs_or_refuses_holds_up_and_spoils_nothing(
         await media.close()
         for server in servers:
             server.close()
+
+
+async def test_live_video_ends_with_the_right_to_see_it(city: City) -> None:
+    left = asyncio.Event()
+
+    async def worker(socket: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await socket.send(b"picture")
+                await asyncio.sleep(0.02)
+        left.set()
+
+    async with city.store.transaction() as connection:
+        await add_device(connection, DeviceRow("c1", "camera", url="rtsp://10.0.0.9/main"))
+        await stand_at(connection, "c1", GRID, datetime(2026, 1, 1, tzinfo=UTC))
+    await city.keeper.load()
+    async with serve(worker, "127.0.0.1", 0) as upstream, served(create_app(city.console)) as server:
+        await known(city.store, [next(iter(upstream.sockets)).getsockname()[1]])
+        port = server.servers[0].sockets[0].getsockname()[1]
+        address = f"ws://127.0.0.1:{port}/api/cameras/c1/mse"
+        with pytest.raises(InvalidStatus, match="403"):
+            await connect(address, additional_headers=city.headers("viewer"), proxy=None)
+        async with connect(address, additional_headers=city.headers("operator"), proxy=None) as socket:
+            assert await socket.recv() == b"picture"
+            await asyncio.sleep(3 * city.console.settings.stream_ping_s)  # the time in which it must go on
+            assert await socket.recv() == b"picture"
+            async with city.store.connection() as connection:
+                await connection.execute("UPDATE operators SET disabled_at = now() WHERE name = 'operator'")
+            async with asyncio.timeout(5):
+                async for _picture in socket:
+                    pass
+                await left.wait()
+    await city.console.media.close()
