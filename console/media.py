@@ -20,6 +20,8 @@ from store.pool import Store
 
 KNOWN_FOR_S = 2.0
 CONNECT_S, ANSWER_S, QUICK_S = 3.0, 30.0, 2.0
+IDLE_S = 2.0
+"""Less than the 5 s after which a worker closes an idle connection: a request must not meet the closing."""
 PASSED_ON = frozenset(
     {
         "accept-ranges",
@@ -138,7 +140,7 @@ class Media:
         """An answer whose body is still to be read; the caller closes it. Raises NobodyServes when nobody answers."""
         if self._client is None:
             timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S, pool=CONNECT_S)
-            limits = httpx.Limits(max_connections=500, max_keepalive_connections=50)
+            limits = httpx.Limits(max_connections=500, max_keepalive_connections=50, keepalive_expiry=IDLE_S)
             self._client = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
         request = self._client.build_request(
             method,
