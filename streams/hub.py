@@ -83,6 +83,7 @@ class Hub:
         self._gop: list[Packet] = []
         self._gop_bytes = 0
         self._sessions: dict[int, str] = {}
+        self._left_dropped = 0
         self.formats: TrackFormats | None = None
         """Of the newest packet; None before the first, and while the camera is away."""
 
@@ -145,6 +146,12 @@ class Hub:
         """Those who read now."""
         return self._readers
 
+    @property
+    def dropped(self) -> int:
+        """Packets that readers lost since the start, those that have left included."""
+        with self._lock:
+            return self._left_dropped + sum(reader.dropped for reader in self._readers)
+
     def _cache(self, packet: Packet) -> None:
         if packet.is_key and packet.track == VIDEO:
             self._gop, self._gop_bytes = [], 0
@@ -157,5 +164,7 @@ class Hub:
 
     def _remove(self, reader: Reader) -> None:
         with self._lock:
+            if reader in self._readers:
+                self._left_dropped += reader.dropped
             self._readers = tuple(other for other in self._readers if other is not reader)
             reader._ring, reader._bytes = [], 0

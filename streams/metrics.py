@@ -78,7 +78,7 @@ STREAM_FIGURES: tuple[Figure, ...] = (
         "wangge_camera_dropped_total",
         "counter",
         "Packets that readers of the stream lost.",
-        lambda s: sum(r.dropped for r in s.hub.readers),
+        lambda s: s.hub.dropped,
     ),
 )
 WORKER_LABELS = ("worker",)

@@ -98,3 +98,14 @@ def test_nothing_is_lost_uncounted(steps: list[tuple[bool, int, bool]], most: in
     taken += reader.take()
     assert len(taken) + reader.dropped == sent
     assert numbers(taken) == sorted(set(numbers(taken)))
+
+
+def test_what_was_lost_stays_counted_when_a_reader_leaves() -> None:
+    hub = Hub()
+    slow = hub.reader("slow", 15, 1 << 20)
+    publish(hub, range(45))
+    lost = slow.dropped
+    assert hub.dropped == lost > 0
+    slow.close()
+    slow.close()
+    assert hub.dropped == lost
