@@ -31,7 +31,7 @@ _BITRATE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """How a stream is. at_us: since when, epoch microseconds. reason: of `lost`."""
+    """How a stream is. at_us: since when, epoch microseconds (a loss: since the last picture). reason: of `lost`."""
 
     state: State
     at_us: int
@@ -76,6 +76,7 @@ class CameraReader:
         self._poke = threading.Event()
         self._stopping = False
         self._number = 0
+        self._seen_us = 0
         self._is_odd = False
         self._session: Session | RtspSession | None = None
         self._thread = threading.Thread(target=self._work, name=f"camera {name}", daemon=True)
@@ -177,6 +178,7 @@ class CameraReader:
                 hub.began(number, reason)
                 self._say("up", None)
             hub.publish(packet)
+            self._seen_us = packet.arrived_us
             stats.packets += 1
             stats.bytes += len(packet.data)
             if packet.is_key and packet.arrived_s - measured_s >= _BITRATE_S:
@@ -186,7 +188,10 @@ class CameraReader:
     def _say(self, state: State, reason: Reason | None) -> None:
         if self._stopping or (self.signal.state == state and self.signal.reason == reason):
             return
-        self.signal = Signal(state, time.time_ns() // 1000, reason)
+        at_us = time.time_ns() // 1000
+        if state == "lost" and self.signal.state == "up":
+            at_us = min(at_us, self._seen_us)  # a silence is noticed `stall_s` after it began
+        self.signal = Signal(state, at_us, reason)
         if state == "lost":
             log.warning("camera.lost", camera=self.name, reason=reason)
         else:

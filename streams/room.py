@@ -78,7 +78,7 @@ class Stream:
         figures: dict[str, object] = {"stream": self.name, "state": signal.state, "since_ms": signal.at_us // 1000}
         if signal.reason is not None:
             figures["reason"] = signal.reason
-        self._emit(CameraFact(signal.at_us, KindCode.SIGNAL, self._key, figures=figures))
+        self._emit(CameraFact(time.time_ns() // 1000, KindCode.SIGNAL, self._key, figures=figures))
 
     def shown(self) -> dict[str, Any]:
         """What the console shows of it."""

@@ -96,6 +96,8 @@ def test_silence_and_a_half_open_connection_are_stalls(street: Street) -> None:
         seen.has(5)
         street.call(lambda: setattr(street.camera("h264").conditions, "mute", True))
         seen.lost("stalled")
+        (loss,) = [signal for signal in seen.signals if signal.state == "lost"]
+        assert loss.at_us == seen.taken()[-1].arrived_us, "lost since the last picture, not since we noticed"
         street.call(lambda: setattr(street.camera("h264").conditions, "mute", False))
         wait_for(lambda: seen.taken()[-1].session == 2, what="a second session")
         assert seen.reader.stats.stalls == 1
