@@ -7,12 +7,13 @@ row, are the console's affair and settled before. Bytes are passed on as they co
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from fastapi.responses import Response, StreamingResponse
+from psycopg import AsyncConnection
 
 from console.problems import NobodyServes
 from store.media_roots import MediaWorker, media_key, media_workers
@@ -37,6 +38,10 @@ PASSED_ON = frozenset(
     }
 )
 """Headers of a worker's answer that the caller gets, beside those of our own (x-wangge-*)."""
+
+
+Find = Callable[[AsyncConnection[Any]], Awaitable[list[str]]]
+"""Asks the store for roots that hold something, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,21 @@ class Media:
         if workers:
             return workers[0]
         raise NobodyServes("No camera worker is running; footage can be seen when one is (see `wangge status`).")
+
+    async def worker_with(self, camera: int, find: Find) -> MediaWorker:
+        """The worker to ask for footage. find: roots that hold it, best first; asked where there are several at all.
+
+        A camera that moved to another machine left its older footage on the first one. Raises NobodyServes.
+        """
+        workers, holder = await self.workers(), await self.worker_of(camera)
+        if len({worker.root for worker in workers}) < 2:
+            return holder
+        async with self._store.connection() as connection:
+            roots = await find(connection)
+        if not roots or holder.root in roots[:1]:
+            return holder
+        serving = [worker for root in roots for worker in workers if worker.root == root]
+        return serving[0] if serving else holder
 
     async def states(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Camera → stream → what its worker knows of it, of every worker that answers quickly."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from store.footage import lease_name
+from store.footage import LONGEST_SEGMENT_S
 
 Connection = AsyncConnection[Any]
 
@@ -21,16 +21,6 @@ class MediaRoot:
     seen_ms: int
     bytes_free: int | None
     bytes_total: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """The worker that records a camera just now."""
-
-    camera: int
-    url: str
-    root: str
-    worker: str
 
 
 _COLUMNS = "id, host, path, url, (date_part('epoch', seen_at) * 1000)::bigint, bytes_free, bytes_total"
@@ -60,28 +50,6 @@ async def roots(connection: Connection) -> list[MediaRoot]:
     return [MediaRoot(*row) for row in await found.fetchall()]
 
 
-async def url_of_root(connection: Connection, root: str) -> str | None:
-    """Media port that serves the files of a root: of a living worker on it, None while there is none."""
-    found = await connection.execute(
-        "SELECT url FROM stream_workers WHERE root = %s AND expires_at > clock_timestamp() "
-        "ORDER BY expires_at DESC, holder LIMIT 1",
-        (root,),
-    )
-    row = await found.fetchone()
-    return None if row is None else str(row[0])
-
-
-async def serving(connection: Connection, camera: int) -> Serving | None:
-    """Who records a camera just now (its lease), None while nobody does. Index: leases_pkey."""
-    found = await connection.execute(
-        "SELECT details->>'url', details->>'root', details->>'worker' FROM leases "
-        "WHERE name = %s AND expires_at > clock_timestamp()",
-        (lease_name(camera),),
-    )
-    row = await found.fetchone()
-    return None if row is None or row[0] is None else Serving(camera, *row)
-
-
 @dataclass(frozen=True, slots=True)
 class MediaWorker:
     """A living worker as the console asks it. cameras: keys of those that it records just now."""
@@ -101,6 +69,32 @@ async def media_workers(connection: Connection) -> list[MediaWorker]:
         "WHERE w.expires_at > clock_timestamp() GROUP BY w.holder ORDER BY w.worker, w.holder"
     )
     return [MediaWorker(holder, url, root, frozenset(keys)) for holder, url, root, keys in await found.fetchall()]
+
+
+async def roots_of_span(connection: Connection, camera: int, stream: int, from_us: int, to_us: int) -> list[str]:
+    """Roots that hold footage of a camera's stream in [from, to), the one with the most segments first.
+
+    Index: footage_segments_time; a segment is at most LONGEST_SEGMENT_S long.
+    """
+    found = await connection.execute(
+        "SELECT root FROM footage_segments WHERE camera = %(camera)s AND stream = %(stream)s "
+        "AND start_at < to_timestamp(%(to)s / 1e6) AND start_at > to_timestamp((%(from)s - %(longest)s) / 1e6) "
+        "AND end_at > to_timestamp(%(from)s / 1e6) AND state <> 2 GROUP BY root ORDER BY count(*) DESC, root",
+        {
+            "camera": camera,
+            "stream": stream,
+            "from": from_us,
+            "to": to_us,
+            "longest": LONGEST_SEGMENT_S * 1_000_000,
+        },
+    )
+    return [str(root) for (root,) in await found.fetchall()]
+
+
+async def root_of_run(connection: Connection, run: str) -> list[str]:
+    """The root that a run lies in; empty for an unknown one."""
+    found = await connection.execute("SELECT root FROM footage_runs WHERE id = %s", (run,))
+    return [str(root) for (root,) in await found.fetchall()]
 
 
 async def media_key(connection: Connection) -> str:

@@ -85,6 +85,11 @@ class CameraReader:
         """Begins; returns at once."""
         self._thread.start()
 
+    @property
+    def is_dead(self) -> bool:
+        """Its thread has ended although nobody asked: something unforeseen, in the log with its trace."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stopping
+
     def reconfigure(self, source: Source) -> None:
         """Another address or log-in: tried at once, also in the midst of a wait. The same one changes nothing."""
         if source != self._source:

@@ -1,5 +1,7 @@
 """Settings of reading cameras (`streams.camera`): time limits, when to try again, what to take."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -20,7 +22,7 @@ class CameraSettings(BaseModel):
     jump_s: float = Field(
         default=1.0, ge=0.2, le=60, description="Seconds by which time stamps must leap to count as a jump."
     )
-    retry_s: tuple[float, ...] = Field(
+    retry_s: tuple[Annotated[float, Field(ge=0.1)], ...] = Field(
         default=(1.0, 2.0, 5.0, 10.0, 30.0),
         min_length=1,
         description="Seconds to wait after the first, second, … failure in a row; the last one for all further ones.",

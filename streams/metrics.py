@@ -81,6 +81,7 @@ STREAM_FIGURES: tuple[Figure, ...] = (
         lambda s: s.hub.dropped,
     ),
 )
+GAPS = Figure("wangge_camera_gaps_total", "counter", "Gaps in the stream's footage.", lambda _: None)
 WORKER_LABELS = ("worker",)
 WORKER_FIGURES: tuple[Figure, ...] = (
     Figure("wangge_streams_cameras", "gauge", "Cameras that the worker holds.", lambda w: len(w.roster.rooms)),
@@ -178,6 +179,11 @@ class StreamsCollector(Collector):
                 for stream in list(room.streams.values()):
                     _add(family, (room.wanted.id, stream.name), figure.of(stream))
             yield family
+        gaps = _family(GAPS, STREAM_LABELS)
+        for room in list(worker.roster.rooms.values()) if worker else ():
+            for name in room.streams:
+                _add(gaps, (room.wanted.id, name), worker.recorder.gaps(room.wanted.key, name) if worker else None)
+        yield gaps
         for figure in WORKER_FIGURES:
             family = _family(figure, WORKER_LABELS)
             if worker is not None:

@@ -102,6 +102,9 @@ class Roster:
         now, before = self._clock.monotonic(), self._asked.keys()
         if self._registry() is not self._seen or now - self._read_s >= READ_AGAIN_S:
             self._read(now)
+        for key in [key for key, room in self.rooms.items() if any(s.reader.is_dead for s in room.streams.values())]:
+            log.error("streams.camera_thread_died", camera=self.rooms[key].wanted.id, remedy="it is read anew")
+            await self._close(key)
         for key in self.rooms.keys() & self._asked.keys():
             await self._follow(self._asked[key])
         if self._asked.keys() != before or now - self._beat_s >= self._leases.beat_s:

@@ -8,7 +8,7 @@ import asyncio
 import fcntl
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from core.clock import Clock
-from core.errors import Conflict, NotFound, StoreUnavailable
+from core.errors import Conflict, NotFound, StoreUnavailable, WanggeError
 from core.supervise import Part, Run
 from devices.camera_secrets import LogIns
 from devices.registry import Registry
@@ -65,6 +65,12 @@ class Place:
     url: str
     folder: Path
     secrets_file: Path
+
+
+class WorkerBroken(WanggeError):
+    """What is broken can only be mended by a new process."""
+
+    kind = "worker_broken"
 
 
 class Worker:
@@ -186,6 +192,8 @@ class Worker:
             group.create_task(self.ledger.run())
             while True:
                 await self._clock.sleep(LOOK_S)
+                if not self.recorder.is_alive:
+                    raise WorkerBroken("The thread that writes footage has died; the worker starts again.")
                 if self.recorder.failing is not None:
                     part.degraded(f"nothing is recorded: {self.recorder.failing}")
                 elif self.ledger.stats.away:
@@ -216,6 +224,8 @@ class Worker:
         try:
             while True:
                 await self._clock.sleep(REFERENCES_S)
+                if not self.sampler.is_alive:
+                    raise WorkerBroken("The thread that judges pictures has died; the worker starts again.")
                 await self._keep_references()
         finally:
             await asyncio.to_thread(self.sampler.close)
@@ -232,11 +242,6 @@ class Worker:
                 await keep_references(connection, [one.row() for one in ours if one.camera not in lost])
         except StoreUnavailable:
             self.sampler.give_back(ours)
-
-
-def _few(names: Mapping[int, str]) -> str:
-    listed = sorted(names.values())
-    return ", ".join(listed[:5]) + (" …" if len(listed) > 5 else "")
 
 
 async def _take_place(file: Path) -> int:

@@ -22,12 +22,12 @@ import uvloop
 from core import log as logging
 from core.clock import SystemClock
 from core.health import Board, PartHealth
-from core.supervise import Supervisor
+from core.supervise import RestartPolicy, Supervisor
 from devices.keeper import RegistryKeeper
 from store.embedded import raise_file_limit
 from store.pool import Store
 from streams.media_port import create_app
-from streams.worker import Place, Worker
+from streams.worker import Place, Worker, WorkerBroken
 from wangge.configuration import validated
 from wangge.http_server import serving
 from wangge.settings import Settings
@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 OPENS_WITHIN_S = 30.0
 POOL_SIZE = 6
+SAY_EVERY_S = 5.0
+"""So the service sees that the event loop turns (`wangge.streams_part`)."""
 
 
 class WorkerPlan(msgspec.Struct, frozen=True):
@@ -95,9 +97,12 @@ async def _run(plan: WorkerPlan, settings: Settings, store: Store, stop: asyncio
         tree.start("registry", _following(keeper))
         tree.start("media port", lambda part: serving(part, app, listener))
         for name, run in worker.parts().items():
-            tree.start(name, run)
-        _say(board)
-        await stop.wait()
+            tree.start(name, run, RestartPolicy(final=(WorkerBroken,)), vital=True)
+        while not stop.is_set():
+            _say(board)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SAY_EVERY_S):
+                    await stop.wait()
         log.info("streams.worker_ending")
     await worker.stop()
 

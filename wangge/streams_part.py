@@ -17,6 +17,9 @@ from core.supervise import Part, RestartPolicy, Run
 log = structlog.get_logger()
 
 ENDS_WITHIN_S = 8.0
+STARTS_WITHIN_S = 60.0
+HANGS_S = 30.0
+"""A worker says every few seconds how it is; one whose event loop hangs holds its cameras' leases for nothing."""
 MOST_LINE = 1 << 20
 AGAIN = RestartPolicy(most_s=5.0)
 """While no worker runs nothing is recorded: however often one ended, the next is not kept waiting for long."""
@@ -56,10 +59,15 @@ async def _keep(part: Part, plan: Mapping[str, object]) -> None:
     try:
         child.stdin.write(json.dumps(plan).encode() + b"\n")
         await child.stdin.drain()
-        async for line in child.stdout:
-            _show(part, line)
+        async with asyncio.timeout(STARTS_WITHIN_S) as patience:
+            async for line in child.stdout:
+                _show(part, line)
+                patience.reschedule(asyncio.get_running_loop().time() + HANGS_S)
         status = await child.wait()
         raise WorkerEnded(f"The camera worker ended with status {status}; it is started again.")
+    except TimeoutError as error:
+        child.kill()
+        raise WorkerEnded(f"The camera worker said nothing for {HANGS_S:g} s; it is started again.") from error
     except (BrokenPipeError, ConnectionResetError) as error:
         raise WorkerEnded("The camera worker ended at its start; it is started again.") from error
     finally:

@@ -5,6 +5,7 @@ then passes on what the worker answers: `Range`, `If-Range`, `ETag` and lengths 
 """
 
 import time
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -17,9 +18,10 @@ from console.footage import Camera, camera_in_scope, look, same_scope_cameras
 from console.media import passed_on
 from console.rights import Operator
 from core.errors import InvalidInput
-from core.media import StreamName
+from core.media import STREAMS, StreamName
 from devices import equipment
 from store.audit import Entry, record
+from store.media_roots import MediaWorker, root_of_run, roots_of_span
 
 router = APIRouter(prefix="/cameras", tags=["cameras"])
 
@@ -196,6 +198,20 @@ def _span(since: AwareDatetime, until: AwareDatetime, stream: Literal["main", "s
     return {"from": since.isoformat(), "to": until.isoformat(), "stream": stream}
 
 
+async def _worker(console: Console, camera: Camera, path: str, query: dict[str, str]) -> MediaWorker:
+    """The worker that has the asked footage; for everything live the one that reads the camera."""
+    kind, _, name = path.partition("/")
+    if kind == "segments":
+        return await console.media.worker_with(camera.key, lambda connection: root_of_run(connection, name[:26]))
+    if "from" in query:
+        span = [round(datetime.fromisoformat(query[edge]).timestamp() * 1e6) for edge in ("from", "to")]
+        stream = STREAMS.index("sub" if query["stream"] == "sub" else "main")
+        return await console.media.worker_with(
+            camera.key, lambda connection: roots_of_span(connection, camera.key, stream, span[0], span[1])
+        )
+    return await console.media.worker_of(camera.key)
+
+
 async def _ask(
     request: Request,
     caller: Operator,
@@ -215,7 +231,7 @@ async def _ask(
     body = await request.body()
     if len(body) > MOST_SDP:
         raise InvalidInput(f"The body is over {MOST_SDP} bytes.")
-    worker = await console.media.worker_of(camera.key)
+    worker = await _worker(console, camera, path, query)
     answer = await console.media.ask(
         worker, request.method, f"/cameras/{camera.id}/{path}", query=query, headers=wanted, body=body
     )

@@ -31,7 +31,12 @@ GOING_AWAY = 1001
 
 
 @router.websocket("/{camera_id}/mse")
-async def mse(socket: WebSocket, camera_id: str, stream: Annotated[StreamName, Query()] = "main") -> None:
+async def mse(
+    socket: WebSocket,
+    camera_id: str,
+    stream: Annotated[StreamName, Query()] = "main",
+    h265: Annotated[bool, Query(description="The browser plays H.265.")] = False,
+) -> None:
     """Live video until one side leaves. Refusals are problem documents before the handshake is done."""
     console = console_of(socket)
     try:
@@ -44,7 +49,7 @@ async def mse(socket: WebSocket, camera_id: str, stream: Annotated[StreamName, Q
         worker = await console.media.worker_of(camera.key)
         await look(console, caller, camera, "footage.live", None, {"stream": stream})
         headers = await console.media.headers()
-        url = f"ws{worker.url.removeprefix('http')}/cameras/{camera.id}/mse?stream={stream}"
+        url = f"ws{worker.url.removeprefix('http')}/cameras/{camera.id}/mse?stream={stream}&h265={h265:d}"
         try:
             upstream = await websockets.connect(
                 url, additional_headers=headers, open_timeout=OPEN_S, max_size=MOST_MESSAGE, max_queue=4, proxy=None

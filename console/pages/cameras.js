@@ -5,6 +5,7 @@
 const zone = document.body.dataset.zone, csrf = document.body.dataset.csrf;
 const $ = (id) => document.getElementById(id);
 const video = $("video"), line = $("line");
+const H265 = Number(MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'));
 const LIVE_SLACK_MS = 3000, REFRESH_MS = 10_000, MOST_AHEAD_S = 0.6;
 let hours = 24, chosen = null, leave = () => {}, coverage = null, end = Date.now(), mark = null, cameras = [], turn = 0;
 
@@ -154,7 +155,7 @@ const gathered = (peer) => new Promise((done) => {
 function mse(mine) {
   return new Promise((done, failed) => {
     const source = new MediaSource(), waiting = [];
-    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/cameras/${chosen}/mse`);
+    const socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/api/cameras/${chosen}/mse?h265=${H265}`);
     socket.binaryType = "arraybuffer";
     leave = () => socket.close();
     video.src = URL.createObjectURL(source);

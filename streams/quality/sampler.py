@@ -115,6 +115,11 @@ class Sampler:
         self._thread = threading.Thread(target=self.run, name="quality", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread is not None and self._thread.is_alive()
+
     def close(self) -> None:
         """Ends the thread, at most a sample later. Cameras and their readers stay until they are removed."""
         self._stop.set()

@@ -56,6 +56,8 @@ class Recording:
         self._clock_fact_s = 0.0
         self._hole = round(settings.gap_s * TICKS_PER_S)
         self._segment_ticks = round(settings.segment_s * TICKS_PER_S)
+        self.gaps = 0
+        """Since the start."""
         self.is_asked = False
         """Somebody wants to see what is there now: its rows are said at the next step, however young."""
         self.closing: dict[int, Run] = {}
@@ -232,6 +234,7 @@ class Recording:
 
     def _say_gap(self, from_us: int, to_us: int, reason: GapReason) -> None:
         self._stats.gaps += 1
+        self.gaps += 1
         self._outbox.fact(gap_fact(self.camera, self.stream, from_us, to_us, reason))
 
     def _note_clock(self, run: Run, packet: Packet) -> None:

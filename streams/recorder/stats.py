@@ -21,3 +21,5 @@ class RecorderStats:
     failures: int = 0
     """Times that writing to the media root failed, or its headroom was reached."""
     slowest_tick_s: float = 0.0
+    nonsense: int = 0
+    """Runs ended because a camera sent what cannot be written."""

@@ -27,6 +27,11 @@ class Syncer:
         """Begins."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
+
     def stop(self, wait_s: float) -> None:
         """Ends the thread, then makes everything safe once more, in the caller's thread."""
         self._stopping.set()

@@ -8,14 +8,17 @@ stops the recording of this root only: rings go on filling (and drop), and a pro
 
 import errno
 import os
+import struct
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
 from core.camera import CameraFact, KindCode
+from core.errors import DecodeError
 from core.media import StreamName
 from streams.cleaner_settings import CleanerSettings
 from streams.headroom import disk_of, headroom
@@ -31,6 +34,7 @@ log = structlog.get_logger()
 TICK_S = 0.25
 _LOOK_S = 1.0
 _PROBE_BYTES = 256 << 10
+_NONSENSE = (struct.error, ValueError, ArithmeticError, LookupError, TypeError, AssertionError, DecodeError)
 FULL = "The disk has reached the headroom that footage leaves free."
 
 
@@ -75,6 +79,11 @@ class Recorder:
         self._syncer.start()
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its threads live; one that died of something unforeseen takes the worker with it."""
+        return self._thread.is_alive() and self._syncer.is_alive
+
     def stop(self, wait_s: float = 20.0) -> None:
         """Writes everything, closes all files and makes them safe; `take` then gives the last rows. Blocking."""
         self._stopping.set()
@@ -115,6 +124,12 @@ class Recorder:
                 if key == camera:
                     recording.is_asked = True
 
+    def gaps(self, camera: int, stream: StreamName) -> int:
+        """Gaps of a stream since it is recorded here."""
+        with self._lock:
+            recording = self._recordings.get((camera, stream))
+        return 0 if recording is None else recording.gaps
+
     @property
     def recorded(self) -> frozenset[tuple[int, StreamName]]:
         """Streams that are recorded now."""
@@ -145,14 +160,24 @@ class Recorder:
                 self._look(now_s)
                 written = self.stats.fragments
                 for recording in recordings:
-                    recording.step(now_s)
+                    self._spared(recording, lambda one: one.step(now_s))
                 for recording in leaving:
-                    recording.finish()
+                    self._spared(recording, Recording.finish)
                 if self._failing_since_us and self.stats.fragments > written:
                     self._recover()
             except OSError as error:
                 self._fail(error, now_s)
         self._finish_rows(recordings)
+
+    def _spared(self, recording: Recording, work: Callable[[Recording], None]) -> None:
+        """One camera's nonsense (a figure that fits no field of MP4) ends its run, never the footage of the others."""
+        try:
+            work(recording)
+        except _NONSENSE as error:
+            self.stats.nonsense += 1
+            reason = f"{type(error).__name__}: {error}"
+            log.error("recorder.camera_failed", camera=recording.camera_id, stream=recording.stream, reason=reason)
+            recording.pause("overload")
 
     def _finish_rows(self, recordings: list[Recording]) -> None:
         for segment in self._syncer.take_done():

@@ -76,6 +76,7 @@ class RtspSession:
         self._channel, self._reports = _channels(made.header("transport") or "")
         self._session, _, rest = (made.header("session") or "").partition(";")
         timeout = rest.strip().lower().removeprefix("timeout=")
+        self._refused_s = float("-inf")
         self._quiet_s = min(_LONGEST_QUIET_S, (int(timeout) if timeout.isdecimal() else 60) / 2) or 1.0
         self._ask("PLAY", base, Range="npt=0.000-")
 
@@ -125,13 +126,30 @@ class RtspSession:
                     self._sender_report(wire.buffer[begin:end])
             if now_s - timeline.progressed_s > stall_s:
                 raise Stalled
+            if wire.answers and self._mind_answers(now_s):
+                alive_s = now_s
             if now_s >= alive_s:
                 alive_s = now_s + self._quiet_s
-                wire.answers.clear()
                 self._send(self._keep_alive, self._base)
                 self._wire.send_packet(self._reports, struct.pack(">BBHI", 0x80, 201, 1, 1))
             wire.fill()
             now_us, now_s = time.time_ns() // 1000, time.monotonic()
+
+    def _mind_answers(self, now_s: float) -> bool:
+        """Answers to keep-alives. True: refused for an old nonce, to be sent again with the new one, once a while.
+
+        Raises ConnectionResetError when the camera has forgotten the session.
+        """
+        answers = self._wire.answers
+        refused = [answer for answer in answers if answer.status == 401]
+        forgotten = any(answer.status == 454 for answer in answers)
+        answers.clear()
+        if forgotten:
+            raise ConnectionResetError
+        if not refused or self._login is None or now_s < self._refused_s + self._quiet_s / 2:
+            return False
+        self._refused_s = now_s
+        return self._login.challenged(refused[-1].headers.get("www-authenticate", []))
 
     def _media(self, begin: int, end: int) -> Done:
         """An RTP packet (RFC 3550 5.1) in the buffer; units that are whole with it."""

@@ -171,3 +171,35 @@ async def test_live_video_ends_with_the_right_to_see_it(city: City) -> None:
                     pass
                 await left.wait()
     await city.console.media.close()
+
+
+async def test_footage_is_asked_where_it_lies(store: Store) -> None:
+    """A camera that moved to another machine left its older footage on the first one's disk."""
+    async with store.transaction() as connection:
+        key = await add_device(connection, DeviceRow("c1", "camera", url="rtsp://10.0.0.9/main"))
+        for root in ("old", "new"):
+            await register(connection, root, root, f"/{root}")
+            await connection.execute(
+                "INSERT INTO stream_workers (holder, worker, host, url, root, expires_at) "
+                "VALUES (%s, %s, %s, %s, %s, now() + interval '1 minute')",
+                (root, root, root, f"http://{root}", root),
+            )
+        await connection.execute(
+            "INSERT INTO leases (name, holder, epoch, acquired_at, expires_at) "
+            "VALUES (%s, 'new', 2, now(), now() + interval '1 minute')",
+            (f"camera:{key}",),
+        )
+    media = Media(store)
+    assert (await media.worker_of(key)).url == "http://new"
+
+    async def found(roots: list[str]) -> str:
+        async def find(_connection: object) -> list[str]:
+            return roots
+
+        return (await media.worker_with(key, find)).url
+
+    assert await found(["old"]) == "http://old"
+    assert await found(["new", "old"]) == "http://new"
+    assert await found(["old", "new"]) == "http://old"
+    assert await found([]) == "http://new"
+    assert await found(["elsewhere"]) == "http://new"
