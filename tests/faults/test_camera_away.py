@@ -45,13 +45,26 @@ def stalled(bad: Camera, is_bad: bool) -> None:
     bad.conditions.stalled = is_bad
 
 
-def garbage(bad: Camera, is_bad: bool) -> None:
-    """In answers, descriptions and packets."""
+def garbled_packets(bad: Camera, is_bad: bool) -> None:
+    """In the connection that it has."""
+    bad.conditions.garbage = Random(4) if is_bad else None
+    if not is_bad:
+        bad.cut()
+
+
+def garbled_answers(bad: Camera, is_bad: bool) -> None:
+    """To whoever connects: status lines, headers, descriptions."""
     bad.conditions.garbage = Random(4) if is_bad else None
     bad.cut()
 
 
-BAD: dict[str, Callable[[Camera, bool], None]] = {"a": refusing, "b": half_open, "c": stalled, "d": garbage}
+BAD: dict[str, Callable[[Camera, bool], None]] = {
+    "a": refusing,
+    "b": half_open,
+    "c": stalled,
+    "d": garbled_packets,
+    "g": garbled_answers,
+}
 GOOD = "ef"
 
 
@@ -80,7 +93,7 @@ async def test_bad_cameras_and_good_ones(service_folder: Path, seconds: float) -
             assert abs(event["began_at"].timestamp() * 1000 - began_ms) < 5000
         await asyncio.sleep(max(0.0, seconds - (now_ms() - began_ms) / 1000))
         back_ms = turn(film, is_bad=False)
-        await film.again(back_ms, "a", "b", "d", seconds=ENDS_WITHIN_S)
+        await film.again(back_ms, "a", "b", "d", "g", seconds=ENDS_WITHIN_S)
         await film.recorded(*BAD, seconds=ENDS_WITHIN_S)
         print(f"all back {(now_ms() - back_ms) / 1000:.1f} s after the cameras were")
         for name in "abc":
@@ -89,9 +102,9 @@ async def test_bad_cameras_and_good_ones(service_folder: Path, seconds: float) -
             assert event["causes"]["gap_s"] >= seconds - 5
         assert await film.events("REC-01") == [], "the cameras were away: nobody failed to record them"
         assert film.worker == worker, "the worker went on"
-        reel = await film.stop("d")
+        reel = await film.stop("d", "g")
     reel.undisturbed(*GOOD)
     for one in [one for one in reel.sent if one[0] in "abc"]:
         assert max(reel.lost(*one)) <= HANGING_UP
         assert set(reel.told(*one)) == {"signal"}
-    print(f"garbage: {len(reel.sent['d', 'main'])} connections")
+    print(f"connections with pictures of those that sent garbage: {[len(reel.sent[name, 'main']) for name in 'dg']}")

@@ -1,5 +1,6 @@
-"""Cameras that are changed while they are recorded: the others do not notice, and nothing of what was sent is lost."""
+"""Cameras are changed while they are recorded and seen: the others do not notice, nothing that was sent is lost."""
 
+import asyncio
 from pathlib import Path
 
 import psycopg
@@ -7,10 +8,12 @@ import psycopg
 from devices.camera_secrets import LogIn, put_log_ins
 from tests.faults.filmed import HANGING_UP, Film, cameras, filming, street_of
 from tests.faults.harness import rows, until
+from tests.faults.test_camera_viewers import come_and_go, viewers
 from tests.support.rtsp import Street
 
 USER, FIRST, SECOND = "viewer", "a first pass phrase", "quite another one"
 FOLLOWED_WITHIN_S = 15.0
+QUICK = {"WANGGE_ALERTS__RULES__CAM_01__AFTER_S": "2"}
 
 
 def change(film: Film, statement: str, *values: object) -> None:
@@ -45,7 +48,14 @@ async def test_retired_moved_and_given_other_log_ins(service_folder: Path) -> No
             before = pictures(elsewhere, "d")
             await until(lambda: pictures(elsewhere, "d") > before + 20, FOLLOWED_WITHIN_S, "pictures from elsewhere")
 
-        async with filming(service_folder / "data", "abcd") as film:
+        async with (
+            filming(service_folder / "data", "abcd", **QUICK) as film,
+            film.client() as client,
+            asyncio.TaskGroup() as beside,
+        ):
+            await viewers(client)
+            descriptors = film.worker.num_fds()
+            watched = beside.create_task(come_and_go(film, client))
             log_ins = film.up.data / "cameras.toml"
             change(film, "UPDATE devices SET retired_at = now() WHERE id = 'c'")
             change(film, "UPDATE devices SET url = %s WHERE id = 'd'", elsewhere.url("d"))
@@ -62,6 +72,8 @@ async def test_retired_moved_and_given_other_log_ins(service_folder: Path) -> No
             put_log_ins(log_ins, {"d": LogIn(USER, SECOND)})
             await more()
             assert event["causes"]["reason"] == "unauthorized"
+            print(f"ten viewers, gone without a word, were noticed after {await watched:.1f} s")
+            assert film.worker.num_fds() <= descriptors, "two streams fewer, and nothing stays of viewers"
             await film.agrees()
             assert FIRST not in film.up.said
             assert SECOND not in film.up.said

@@ -92,6 +92,7 @@ async def runs(film: Film, count: int) -> None:
     await until(lambda: rows(film.up.dsn, query)[0][0] == wanted, 20, f"{count} runs a stream")
 
 
+@pytest.mark.soak  # the short form is that of streams/recorder/clock.py
 async def test_the_clock_is_stepped_forth_and_back(service_folder: Path) -> None:
     with stepped_clock(service_folder) as (environment, step):
         async with filming(service_folder / "data", **environment) as film:

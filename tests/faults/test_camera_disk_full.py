@@ -26,7 +26,7 @@ soak = [pytest.mark.soak, pytest.mark.timeout(300)]
 
 @pytest.mark.parametrize(
     ("seconds", "ring"),
-    [pytest.param(6.0, {}, id="short"), pytest.param(30.0, SMALL_RING, id="longer-than-the-ring", marks=soak)],
+    [pytest.param(4.0, {}, id="short"), pytest.param(30.0, SMALL_RING, id="longer-than-the-ring", marks=soak)],
 )
 async def test_the_disk_of_the_footage_is_full_and_has_room_again(
     service_folder: Path, seconds: float, ring: dict[str, str]

@@ -19,7 +19,7 @@ EACH = 5
 GONE_WITHIN_S = 25.0
 MOST_MORE_DESCRIPTORS = 3
 """A connection or two that a pool keeps."""
-soak = [pytest.mark.soak, pytest.mark.timeout(900)]
+ROUNDS = 10
 
 
 async def viewers(client: httpx.AsyncClient) -> int:
@@ -69,12 +69,13 @@ async def come_and_go(film: Film, client: httpx.AsyncClient) -> float:
     return time.monotonic() - left_s
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=soak)])
-async def test_viewers_that_leave_without_a_word(service_folder: Path, rounds: int) -> None:
+@pytest.mark.soak  # the short form: one round beside changes (test_camera_changes)
+@pytest.mark.timeout(900)
+async def test_viewers_that_leave_without_a_word(service_folder: Path) -> None:
     async with filming(service_folder / "data") as film, film.client() as client:
         await viewers(client)
         before = film.worker.num_fds()
-        took_s = [await come_and_go(film, client) for _ in range(rounds)]
+        took_s = [await come_and_go(film, client) for _ in range(ROUNDS)]
         print(f"all noticed after {[round(took, 1) for took in took_s]} s")
         print(f"descriptors of the worker: {before} before, {film.worker.num_fds()} after")
         await until(lambda: film.worker.num_fds() <= before + MOST_MORE_DESCRIPTORS, 15, "closed descriptors")
