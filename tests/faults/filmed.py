@@ -132,11 +132,14 @@ class Film:
         return await asyncio.to_thread(_gaps, self.up.dsn, name, stream)
 
     async def agrees(self, seconds: float = 40) -> None:
-        """Waits until the doctor finds files and rows to agree, all files read."""
+        """Waits until the doctor finds files and rows to agree, all files read, and what killed workers left open is
+        closed (they hold the cleaner's lease for 15 s more)."""
 
         async def complaints() -> list[str]:
             lines = await asyncio.to_thread(examine, self.up.dsn, self.up.data, StoreSettings(), every_file=True)
-            return [text for state, text in lines if state != "ok"]
+            (count,) = rows(self.up.dsn, "SELECT count(*) FROM footage_segments WHERE state = 0")[0]
+            left = [f"{count} files are open"] if count > len(self.streams()) else []
+            return left + [text for state, text in lines if state != "ok"]
 
         deadline = time.monotonic() + seconds
         while found := await complaints():
