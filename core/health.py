@@ -52,7 +52,9 @@ class Board:
             self._parts[part] = now
             listeners = list(self._listeners) if now != before else []
         if changed and (before is not None or state != "ok"):
-            begins = why == STARTING if before is None else before.why == STARTING and state == "ok"
+            begins = (
+                why == STARTING if before is None else before.why == STARTING and (state == "ok" or why == STARTING)
+            )
             tell = log.debug if begins else log.info if state == "ok" else log.warning
             tell("part.changed", part=part, state=state, why=why)
         for listener in listeners:

@@ -46,6 +46,7 @@ _DAY_US: Final = 86_400_000_000
 _HOUR_US: Final = 3_600_000_000
 _FORGET_RUNS_US: Final = 7 * _DAY_US
 _SWEEP_EVERY_S: Final = 60.0
+_RELEASE_S: Final = 2.0
 _STAND_BY_S: Final = 2.0
 _JOURNALS_WITHIN_S: Final = 60.0
 
@@ -102,8 +103,9 @@ class Cleaner:
                 tasks.create_task(self._every(TTL_S / 3, self.lease.renew))
                 tasks.create_task(self._work(part))
         finally:
-            with contextlib.suppress(StoreUnavailable):  # then it expires by itself
-                await self.lease.release()
+            with contextlib.suppress(StoreUnavailable, TimeoutError):  # then it expires by itself
+                async with asyncio.timeout(_RELEASE_S):
+                    await self.lease.release()
 
     async def _work(self, part: Part) -> None:
         await self.finish_marked()  # so that the sweep does not meet them

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import structlog
 
 from core.errors import WanggeError
+from core.health import STARTING
 from core.supervise import Part, RestartPolicy, Run
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ def worker_parts(count: int, plan: Mapping[str, object]) -> dict[str, Run]:
 
 async def _keep(part: Part, plan: Mapping[str, object]) -> None:
     """Runs one worker until it ends (WorkerEnded) or we are cancelled."""
-    part.degraded("the camera worker is starting")
+    part.degraded(STARTING)
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -4,6 +4,7 @@ PART_NAMES: dict[str, tuple[str, str]] = {
     "alerts.engine": ("规则引擎", "rules"),
     "console.audit": ("审计封存", "audit seal"),
     "console.live": ("实时推送", "live changes"),
+    "demo.cameras": ("演示摄像机", "simulated cameras"),
     "demo.devices": ("演示设备", "simulated devices"),
     "demo.events": ("演示事件", "first events of the demo"),
     "demo.history": ("演示历史", "the demo's past"),
@@ -23,3 +24,11 @@ PART_NAMES: dict[str, tuple[str, str]] = {
     "store.metrics": ("数据库指标", "metrics of the store"),
     "store.upkeep": ("数据维护", "upkeep of the store"),
 }
+_WORKER = "streams.worker."
+
+
+def part_name(part: str) -> tuple[str, str]:
+    """Chinese and English; a part without a name is called as status and metrics call it."""
+    if part.startswith(_WORKER):
+        return f"摄像机工作进程 {part.removeprefix(_WORKER)}", "camera worker"
+    return PART_NAMES.get(part, (part, ""))

@@ -7,7 +7,7 @@ from html import escape
 from zoneinfo import ZoneInfo
 
 from console.pages.layout import page, section
-from console.pages.part_names import PART_NAMES
+from console.pages.part_names import part_name
 from console.rights import Operator
 from core.event import CATALOGUE
 
@@ -178,7 +178,7 @@ def _parts(status: Status) -> str:
     bad, well = [], []
     for part in status.parts:
         name = str(part["part"])
-        chinese, english = PART_NAMES.get(name, (name, ""))
+        chinese, english = part_name(name)
         label = f'{escape(chinese)}<small lang="en">{escape(english)}</small>'
         state, english, shade = _STATES.get(str(part["state"]), ("?", "?", "s1"))
         if shade:

@@ -22,6 +22,8 @@ from streams.recorder_settings import RecorderSettings
 _SETTLES_S = 5.0
 """A gap is noted so long after it ended: a camera that bursts on connecting moves the beginning of its run back."""
 _CLOCK_FACT_S = 300.0
+_IDLE_S = 20.0
+"""A run without a picture for so long is over."""
 _PATIENCE_S = 0.3
 """A last picture that waits longer than this beyond `fragment_s` for its successor is written without."""
 
@@ -74,6 +76,9 @@ class Recording:
             self._take(packet)
         run = self._run
         if run is None:
+            return
+        if self._last_picture is not None and now_s - self._last_picture.arrived_s > _IDLE_S:
+            self._end("reconnect")  # a camera that is away leaves no file open
             return
         asked, self.is_asked = self.is_asked, False
         oldest_s = run.gatherer.oldest_s()

@@ -189,8 +189,13 @@ async def test_a_live_picture_that_ended_is_not_called_live(operator: Watched, p
             "const place = answer.headers.get('Location'); if (place) places.push(place); return answer; }; "
             "new MutationObserver(() => words.push($('say').textContent)).observe($('say'), {childList: true})"
         )
-        await page.run(f"choose('{operator.id}')")
-        assert await page.run("words.at(-1)") == "实时 live"
+        await page.run(f"void choose('{operator.id}')")
+        live = (
+            "new Promise((done, fail) => { const look = () => { "
+            "if (words.at(-1) === '实时 live') done(places.length); else setTimeout(look, 50); }; "
+            "look(); setTimeout(() => fail(new Error(words.join(' | '))), 20000); })"
+        )
+        assert await page.run(live) == 1
         await page.run("asked(places[0], {method: 'DELETE', headers: {'X-CSRF-Token': csrf}})")
         again = (
             "new Promise((done, fail) => { const look = () => { "
@@ -211,5 +216,10 @@ async def test_the_page_says_why_there_is_no_live_video(operator: Watched, progr
             "this.onmessage({data: JSON.stringify({kind: 'error', message: 'Too many watch.'})}); "
             "this.onclose(); }); } close() {} }"
         )
-        await page.run(f"choose('{operator.id}')")
-        assert await page.run("$('say').textContent") == "Too many watch."
+        await page.run(f"void choose('{operator.id}')")
+        told = (
+            "new Promise((done, fail) => { const look = () => { "
+            "if ($('say').textContent === 'Too many watch.') done(true); else setTimeout(look, 50); }; "
+            "look(); setTimeout(() => fail(new Error($('say').textContent)), 20000); })"
+        )
+        assert await page.run(told)

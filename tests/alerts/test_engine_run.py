@@ -14,7 +14,7 @@ from alerts.rules.track.silence import Silence
 from alerts.settings import AlertsSettings, BudgetSettings, EngineSettings
 from core.fix import AlarmCode, StoredFix
 from core.health import Board
-from core.lane import FIX, POS, REFUSAL, SECURITY, Lane
+from core.lane import CAMERA, FIX, POS, REFUSAL, SECURITY, Lane
 from core.supervise import Supervisor
 from store.event_queries import EventFilter, list_events
 from store.pool import Store
@@ -78,7 +78,7 @@ async def test_every_cursor_exists_from_the_start_so_that_retention_waits_for_it
     async with store.connection() as connection:
         cursor = await connection.execute("SELECT family, lane, seq FROM cursors WHERE reader = 'alerts'")
         found = {(family, lane): seq for family, lane, seq in await cursor.fetchall()}
-    assert found == {(family, int(lane)): 0 for family in (FIX, POS, REFUSAL, SECURITY) for lane in Lane}
+    assert found == {(family, int(lane)): 0 for family in (FIX, POS, REFUSAL, SECURITY, CAMERA) for lane in Lane}
 
 
 async def test_a_mistake_in_a_rule_that_looks_at_the_clock_stops_nothing(

@@ -25,11 +25,6 @@ class Actors:
         self._templates: dict[object, Any] = {}
         self._actors = [(mover, *self._actor(mover)) for mover in movers]
 
-    def close(self) -> None:
-        """Let go of all nodes."""
-        self._actors.clear()
-        self._templates.clear()
-
     def place(self, t_s: float) -> list[Pose]:
         """Put everybody where he is at a time; gives the places of all that are there."""
         found = []

@@ -76,15 +76,6 @@ class Screen:
             raise NoRenderer("the GL context gives no buffer")
         return buffer
 
-    def release(self) -> None:
-        """Let go of what the driver and the caches of states still hold of a closed stage (85 MiB each)."""
-        self._host.getGsg().getPreparedObjects().releaseAll()
-        self.engine.renderFrame()
-        for states in (p3d.RenderState, p3d.TransformState):
-            states.clearCache()
-            states.garbageCollect()
-        self.engine.renderFrame()
-
     def renderer(self) -> str:
         """What draws, in the driver's words; known after the first frame."""
         gsg = self._host.getGsg() if self._host is not None else None

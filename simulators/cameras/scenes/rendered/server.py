@@ -8,11 +8,7 @@ input. What libraries print on the way goes to standard error.
 import json
 import os
 import sys
-from collections import OrderedDict
 from typing import Any, BinaryIO
-
-_KEPT = 2
-"""Streets whose stage stays up: the main and the sub-stream of a camera."""
 
 
 def main() -> int:
@@ -27,13 +23,13 @@ def main() -> int:
         screen = Screen()
         _draw(
             screen,
-            OrderedDict(),
+            {},
             {"seed": 0, "light": "day", "size": [64, 36], "shift": [0, 0, 0], "near_miss": None, "t_s": 0.0},
         )
     except NoRenderer as problem:
         return _say(answers, {"failed": str(problem)}, 1)
     _say(answers, {"ready": screen.renderer()}, 0)
-    stages: OrderedDict[str, Any] = OrderedDict()
+    stages: dict[str, Any] = {}
     for line in sys.stdin.buffer:
         answers.write(_draw(screen, stages, json.loads(line)))
         answers.flush()
@@ -46,8 +42,8 @@ def _say(answers: BinaryIO, message: dict[str, str], status: int) -> int:
     return status
 
 
-def _draw(screen: Any, stages: "OrderedDict[str, Any]", wanted: dict[str, Any]) -> bytes:
-    """One frame; the stage of its street is built when it is new, the least used one goes."""
+def _draw(screen: Any, stages: dict[str, Any], wanted: dict[str, Any]) -> bytes:
+    """One frame; the stage of its street is built when it is new and stays (`client` renews this process instead)."""
     from simulators.cameras.scenes.camera import ViewShift, camera_of
     from simulators.cameras.scenes.rendered.stage import Stage
     from simulators.cameras.scenes.traffic import traffic
@@ -56,12 +52,9 @@ def _draw(screen: Any, stages: "OrderedDict[str, Any]", wanted: dict[str, Any]) 
     t_s = wanted.pop("t_s")
     key = json.dumps(wanted, sort_keys=True)
     if key not in stages:
-        while len(stages) >= _KEPT:
-            stages.popitem(last=False)[1].close()
         place = street(wanted["seed"], wanted["light"] == "night", wanted["near_miss"])
         camera = camera_of(place.view, tuple(wanted["size"]), ViewShift(*wanted["shift"]))
         stages[key] = Stage(screen, place, traffic(place), camera)
-    stages.move_to_end(key)
     frame: bytes = stages[key].frame(t_s).tobytes()
     return frame
 

@@ -73,7 +73,6 @@ class Stage:
         self._leaf = gl.texture_of(leaf_picture(), "leaf")
         self._black = gl.texture_of(np.zeros((4, 4, 3), np.uint8), "black")
         self._shadow_buffer: Any = None
-        self._eyes: list[Any] = []
         self._inputs()
         for prop in props(street):
             self._stand(prop)
@@ -92,20 +91,6 @@ class Stage:
         large = gl.read(self._picture, self._size)
         small = cv2.resize(large, (self._camera.width, self._camera.height), interpolation=cv2.INTER_AREA)
         return _glow(small, strong=self._street.night)
-
-    def close(self) -> None:
-        """Give the buffers back."""
-        self._screen.engine.removeWindow(self._buffer)
-        if self._shadow_buffer is not None:
-            self._screen.engine.removeWindow(self._shadow_buffer)
-        self._actors.close()
-        for eye in self._eyes:
-            # A camera below the scene that it shows would keep it for ever.
-            eye.setScene(p3d.NodePath())
-            eye.clearTagStates()
-        self._root.removeNode()
-        del self._root, self._leaf, self._black, self._picture, self._buffer, self._shadow_buffer
-        self._screen.release()
 
     def _nearest_lamps(self) -> list[Any]:
         working = [lamp for lamp in self._street.lamps if lamp.works] if self._street.night else []
@@ -146,7 +131,6 @@ class Stage:
         eye = p3d.Camera("sun", lens)
         eye.setScene(root)
         eye.setCameraMask(_SHADOW_MASK)
-        self._eyes.append(eye)
         node = root.attachNewNode(eye)
         ahead = np.array(
             [np.sin(np.radians(self._street.view.yaw_deg)), np.cos(np.radians(self._street.view.yaw_deg)), 0]
@@ -228,7 +212,6 @@ class Stage:
         eye = p3d.Camera("camera", lens)
         eye.setScene(self._root)
         eye.setCameraMask(p3d.BitMask32.bit(1))
-        self._eyes.append(eye)
         node = self._root.attachNewNode(eye)
         right, down, forward = camera.axes
         rows = [(*right, 0), (*forward, 0), (*(-down), 0), (*camera.position, 1)]
