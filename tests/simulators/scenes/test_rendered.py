@@ -34,7 +34,8 @@ def test_it_renders_day_and_night_and_again_the_same(renderer: str) -> None:
     assert 15 < night.frame(3.0).mean() < first.mean() < 180
     assert np.array_equal(first, day.frame(3.0 + day.loop_s))
     client.stop()
-    assert np.array_equal(first, day.frame(3.0))
+    # Another process may draw equal surfaces in another order (by address): a few pixels differ by a rounding.
+    assert cv2.absdiff(first, day.frame(3.0)).mean() < 0.01
 
 
 def test_it_shows_the_same_street_as_the_drawn_engine(renderer: str) -> None:
