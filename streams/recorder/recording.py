@@ -23,7 +23,7 @@ _SETTLES_S = 5.0
 """A gap is noted so long after it ended: a camera that bursts on connecting moves the beginning of its run back."""
 _CLOCK_FACT_S = 300.0
 _IDLE_S = 20.0
-"""A run without a picture for so long is over."""
+"""A run whose camera is gone is over after so long without a picture."""
 _PATIENCE_S = 0.3
 """A last picture that waits longer than this beyond `fragment_s` for its successor is written without."""
 
@@ -77,8 +77,8 @@ class Recording:
         run = self._run
         if run is None:
             return
-        if self._last_picture is not None and now_s - self._last_picture.arrived_s > _IDLE_S:
-            self._end("reconnect")  # a camera that is away leaves no file open
+        if self._last_picture is not None and now_s - self._last_picture.arrived_s > _IDLE_S and not self.hub.formats:
+            self._end("reconnect")  # a camera that is away leaves no file open; one that is only slow goes on
             return
         asked, self.is_asked = self.is_asked, False
         oldest_s = run.gatherer.oldest_s()
